@@ -1,0 +1,219 @@
+package observe
+
+import (
+	"sync"
+	"time"
+)
+
+var statsPool = sync.Pool{New: func() any { return new(RequestStats) }}
+
+// finish ends the request once: it closes the writer, gathers the stats and
+// gives them to the sinks and to OnRequest.
+func (q *Request) finish(h handlerEnd) {
+	now := q.since()
+	q.mu.Lock()
+	if q.ended {
+		q.mu.Unlock()
+		return
+	}
+	q.ended = true
+	q.mu.Unlock()
+	// From here on the methods of q do nothing. The writer may be in the middle
+	// of a Write on another goroutine: close waits until its accounting is done.
+	w := q.writer
+	if w != nil {
+		w.close(now)
+	}
+
+	// OnRequest gets a copy, sinks a pointer that they may not keep: so the stats
+	// need no allocation.
+	s := statsPool.Get().(*RequestStats)
+	defer func() {
+		*s = RequestStats{}
+		statsPool.Put(s)
+	}()
+	q.fillStats(s, h, w, now)
+
+	q.mu.Lock()
+	series := q.series
+	q.mu.Unlock()
+	if q.waiting {
+		series.waiting.Add(-1)
+	}
+	series.inFlight.Add(-1)
+
+	if q.manual != nil {
+		series.gaps(q.rec, q.manual.gaps[:q.manual.clock.pending])
+		manualClocks.Put(q.manual)
+		q.manual = nil
+	}
+	if w != nil {
+		w.release()
+	}
+	for _, sink := range series.handles() {
+		q.give(sink, s)
+	}
+	if q.rec.cfg.OnRequest != nil {
+		q.report(*s)
+	}
+}
+
+func (q *Request) give(sink SeriesSink, s *RequestStats) {
+	defer q.rec.recovered()
+	sink.Request(q.ctx, s)
+}
+
+func (q *Request) report(s RequestStats) {
+	defer q.rec.recovered()
+	q.rec.cfg.OnRequest(s)
+}
+
+// fillStats gathers everything that is known of the request at its end.
+func (q *Request) fillStats(s *RequestStats, h handlerEnd, w *responseWriter, now time.Duration) {
+	r := q.rec
+	s.Start, s.Duration, s.Priority = q.start, now, q.priority
+	s.Protocol, s.Err, s.Value, s.Preemptions = q.protocol, h.error(), q.value, q.preemptions
+	s.ResponseModel, s.FinishReasonRaw = q.responseModel, q.finishReason
+
+	var st *stream
+	if w != nil {
+		st = w.stream
+		w.fillStats(s, now)
+	}
+	if st != nil {
+		q.learn(st.model.bytes(), st.protocol)
+		s.Protocol = st.protocol
+		if s.ResponseModel == "" {
+			s.ResponseModel = r.share(st.model.bytes())
+		}
+		if s.FinishReasonRaw == "" {
+			s.FinishReasonRaw = r.share(st.finish.bytes())
+		}
+		s.Complete = st.terminal
+		s.ErrorDetail = r.share(st.detail.bytes())
+		r.losses.badEvents.Add(uint64(st.badEvents + st.usage.bad))
+		r.losses.truncatedEvents.Add(uint64(st.truncated))
+	}
+
+	e := q.ending(h, w)
+	s.Outcome = e.outcome()
+	s.Code = codeLabel(s.StatusCode)
+	s.ErrorType = errorType(s.Outcome, s.StatusCode)
+	if s.ErrorType != "" && q.errorType != "" {
+		s.ErrorType = r.label(r.errorTypes, q.errorType, otherErrorType)
+	}
+
+	q.fillTimes(s, st)
+	q.fillTokens(s, st)
+	tpot, ok := q.tpot(s, st)
+	if ok && s.Outcome == OutcomeOK {
+		s.TPOT = tpot
+		s.Valid |= FieldTPOT
+	}
+	s.SLO = r.cfg.SLO.judge(s, tpot, ok)
+
+	if s.FinishReasonRaw != "" {
+		reason, known := finishReasons[s.FinishReasonRaw]
+		if !known {
+			reason = r.label(r.reasons, s.FinishReasonRaw, otherLabel)
+		}
+		s.FinishReason = reason
+	}
+	s.Labels = q.series.labels
+	s.RequestModel = q.model
+	if q.model != "" && s.Model == otherLabel && q.model != otherLabel {
+		r.losses.modelOverflow.Add(1)
+	}
+}
+
+// fillTimes takes the token times of the clock in force, and the queue's.
+func (q *Request) fillTimes(s *RequestStats, st *stream) {
+	var c *tokenClock
+	switch {
+	case q.manual != nil:
+		c = &q.manual.clock
+		s.Stream = s.Stream || q.writer == nil
+		q.rec.losses.clockSteps.Add(uint64(q.manual.back))
+	case st != nil:
+		c = &st.clock
+	}
+	if c != nil && c.hasFirst {
+		s.TTFT, s.LastToken, s.Decode = c.first, c.last, c.last-c.first
+		s.Valid |= FieldTTFT | FieldLastToken | FieldDecode
+		s.TokenEvents, s.Gaps, s.GapSum, s.GapMax = c.events, c.count, c.sum, c.longest
+		if c.hasContent {
+			s.FirstContent = c.content
+			s.Valid |= FieldFirstContent
+		}
+		if q.manual != nil && !s.Has(FieldFirstEvent) {
+			s.FirstEvent = c.first
+			s.Valid |= FieldFirstEvent
+		}
+	}
+	switch {
+	case q.waiting && !q.hasToken.Load():
+		s.Queue, s.Abandoned = s.Duration-q.queuedAt, true
+		s.Valid |= FieldQueue
+	case q.wasScheduled:
+		s.Queue = max(q.scheduledAt-q.queuedAt, 0)
+		s.Valid |= FieldQueue
+		if s.Has(FieldTTFT) {
+			s.Prefill = max(s.TTFT-q.scheduledAt, 0)
+			s.Valid |= FieldPrefill
+		}
+	}
+}
+
+// fillTokens takes each group of counts from its best source.
+func (q *Request) fillTokens(s *RequestStats, st *stream) {
+	if q.hasUsage {
+		s.Usage, s.InputSource, s.OutputSource = q.usage, TokensManual, TokensManual
+		return
+	}
+	if st != nil {
+		u, input, output := st.usage.total()
+		s.Usage = u
+		if input {
+			s.InputSource = TokensUsage
+		}
+		if output {
+			s.OutputSource = TokensUsage
+		}
+	}
+	if s.OutputSource == TokensUnknown && q.rec.cfg.CountEvents && s.TokenEvents > 0 {
+		s.Usage.Output, s.OutputSource = int64(s.TokenEvents), TokensEvents
+	}
+}
+
+// tpot is the decode time for each visible output token after the first.
+func (q *Request) tpot(s *RequestStats, st *stream) (time.Duration, bool) {
+	n := s.Usage.Output
+	if st != nil && s.Has(FieldTTFT) && q.manual == nil && !st.reasoned && s.OutputSource != TokensEvents {
+		n -= s.Usage.ReasoningOutput // hidden: billed, never sent
+	}
+	if s.OutputSource == TokensUnknown || !s.Has(FieldDecode) || n < 2 {
+		return 0, false
+	}
+	return s.Decode / time.Duration(n-1), true
+}
+
+// handles returns the sinks' handles of the series, asking for them once.
+func (s *series) handles() []SeriesSink {
+	s.once.Do(func() { s.sinks = s.open(s.labels) })
+	return s.sinks
+}
+
+// gaps gives gaps to every sink.
+func (s *series) gaps(r *Recorder, gaps []time.Duration) {
+	if len(gaps) == 0 {
+		return
+	}
+	for _, sink := range s.handles() {
+		giveGaps(r, sink, gaps)
+	}
+}
+
+func giveGaps(r *Recorder, sink SeriesSink, gaps []time.Duration) {
+	defer r.recovered()
+	sink.Gaps(gaps)
+}

@@ -1,0 +1,378 @@
+package observe
+
+import (
+	"bytes"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxDepth bounds the nesting that the scanner follows.
+const maxDepth = 64
+
+// scanner reads JSON in place, without allocating. It walks one value; the
+// caller asks for the members it wants and skips the others. A fault sticks:
+// after it every method reports nothing.
+//
+// It checks structure, not spelling: a number or an escape that encoding/json
+// would refuse may pass inside a value that nobody asked for.
+type scanner struct {
+	b      []byte
+	p      int
+	fault  scanFault
+	keyBuf [32]byte // an unescaped key; longer ones are none of ours
+}
+
+type scanFault uint8
+
+const (
+	scanOK  scanFault = iota
+	scanCut           // the input ended inside the value
+	scanBad           // not JSON
+)
+
+func (s *scanner) fail(f scanFault) {
+	if s.fault == scanOK {
+		s.fault = f
+	}
+}
+
+// peek returns the next byte that is not white space, or 0 at the end.
+func (s *scanner) peek() byte {
+	for ; s.p < len(s.b); s.p++ {
+		switch c := s.b[s.p]; c {
+		case ' ', '\t', '\n', '\r':
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+// take consumes c, the next byte that is not white space.
+func (s *scanner) take(c byte) bool {
+	switch got := s.peek(); {
+	case s.fault != scanOK:
+		return false
+	case got == c:
+		s.p++
+		return true
+	case s.p == len(s.b):
+		s.fail(scanCut)
+	default:
+		s.fail(scanBad)
+	}
+	return false
+}
+
+// object enters an object; any other value is skipped and reports false.
+func (s *scanner) object() bool { return s.enter('{') }
+
+// array enters an array; any other value is skipped and reports false.
+func (s *scanner) array() bool { return s.enter('[') }
+
+func (s *scanner) enter(open byte) bool {
+	if s.fault != scanOK {
+		return false
+	}
+	if s.peek() == open {
+		s.p++
+		return true
+	}
+	s.skip()
+	return false
+}
+
+// member moves to the value of the i-th member of the object entered last and
+// returns its key; ok is false at the end of the object.
+func (s *scanner) member(i int) (key []byte, ok bool) {
+	if !s.more(i, '}') {
+		return nil, false
+	}
+	if s.peek() != '"' {
+		s.expected()
+		return nil, false
+	}
+	raw, whole := s.quoted()
+	if !whole || !s.take(':') {
+		return nil, false
+	}
+	if bytes.IndexByte(raw, '\\') >= 0 {
+		raw = unescape(s.keyBuf[:0], raw)
+	}
+	return raw, true
+}
+
+// element moves to the i-th element of the array entered last; it is false at
+// the end of the array.
+func (s *scanner) element(i int) bool { return s.more(i, ']') }
+
+// more consumes the comma before an item, or the closing byte.
+func (s *scanner) more(i int, end byte) bool {
+	if s.fault != scanOK {
+		return false
+	}
+	c := s.peek()
+	if c == end {
+		s.p++
+		return false
+	}
+	if i > 0 && !s.take(',') {
+		return false
+	}
+	if i > 0 && s.peek() == end { // a trailing comma
+		s.fail(scanBad)
+		return false
+	}
+	return true
+}
+
+// expected faults for a byte that should have been another.
+func (s *scanner) expected() {
+	if s.p >= len(s.b) {
+		s.fail(scanCut)
+	} else {
+		s.fail(scanBad)
+	}
+}
+
+// quoted consumes a string and returns what is between its quotes, escapes as
+// they are; whole is false if the input ended first.
+func (s *scanner) quoted() (raw []byte, whole bool) {
+	s.p++ // the opening quote
+	start := s.p
+	for {
+		i := bytes.IndexByte(s.b[s.p:], '"')
+		if i < 0 {
+			s.p = len(s.b)
+			s.fail(scanCut)
+			return s.b[start:], false
+		}
+		end := s.p + i
+		s.p = end + 1
+		n := 0 // backslashes before the quote: an odd number escapes it
+		for end-n > start && s.b[end-n-1] == '\\' {
+			n++
+		}
+		if n%2 == 0 {
+			return s.b[start:end], true
+		}
+	}
+}
+
+// str returns the raw content of a string value; any other value is skipped and
+// reports false.
+func (s *scanner) str() (raw []byte, ok bool) {
+	if s.fault != scanOK {
+		return nil, false
+	}
+	if s.peek() != '"' {
+		s.skip()
+		return nil, false
+	}
+	return s.quoted()
+}
+
+// text consumes a value and reports where its opening quote is, if it is a
+// string of at least one character, and -1 otherwise. A string that the input
+// cuts counts if it has begun.
+func (s *scanner) text() int {
+	if s.fault != scanOK {
+		return -1
+	}
+	if s.peek() != '"' {
+		s.skip()
+		return -1
+	}
+	at := s.p
+	if raw, _ := s.quoted(); len(raw) == 0 {
+		return -1
+	}
+	return at
+}
+
+// null consumes the value if it is null.
+func (s *scanner) null() bool {
+	if s.fault == scanOK && s.peek() == 'n' {
+		s.skip()
+		return s.fault == scanOK
+	}
+	return false
+}
+
+// isTrue consumes the value and reports whether it is true.
+func (s *scanner) isTrue() bool {
+	is := s.fault == scanOK && s.peek() == 't'
+	s.skip()
+	return is && s.fault == scanOK
+}
+
+// count reads a number of tokens: an integer from 0 to 2^53. Null is no number
+// and no fault; anything else that is not such an integer reports bad.
+func (s *scanner) count() (n int64, ok, bad bool) {
+	if s.fault != scanOK || s.null() {
+		return 0, false, false
+	}
+	s.peek()
+	at := s.p
+	s.skip()
+	if s.fault != scanOK {
+		return 0, false, false
+	}
+	n, err := strconv.ParseInt(string(s.b[at:s.p]), 10, 64)
+	if err != nil || n < 0 || n > 1<<53 {
+		return 0, false, true
+	}
+	return n, true, false
+}
+
+// skip consumes any value.
+func (s *scanner) skip() {
+	var arrays uint64 // a bit for each level: 1 is an array
+	depth := 0
+	for s.fault == scanOK {
+		switch c := s.peek(); c {
+		case '{', '[':
+			s.p++
+			if depth == maxDepth {
+				s.fail(scanBad)
+				return
+			}
+			arrays <<= 1
+			if c == '[' {
+				arrays |= 1
+			}
+			depth++
+			if n := s.peek(); c == '{' && n == '}' || c == '[' && n == ']' {
+				s.p++
+				depth--
+				arrays >>= 1
+				break
+			}
+			if c == '{' {
+				s.skipKey()
+			}
+			continue
+		case '"':
+			s.quoted()
+		default:
+			s.skipLiteral(c)
+		}
+		// After a value: close levels, or go on to the next item.
+		for s.fault == scanOK {
+			if depth == 0 {
+				return
+			}
+			c := s.peek()
+			if c == ',' {
+				s.p++
+				if arrays&1 == 0 {
+					s.skipKey()
+				}
+				break
+			}
+			if arrays&1 == 1 && c == ']' || arrays&1 == 0 && c == '}' {
+				s.p++
+				depth--
+				arrays >>= 1
+				continue
+			}
+			s.expected()
+		}
+	}
+}
+
+func (s *scanner) skipKey() {
+	if s.peek() != '"' {
+		s.expected()
+		return
+	}
+	if _, whole := s.quoted(); whole {
+		s.take(':')
+	}
+}
+
+// skipLiteral consumes true, false, null or a number.
+func (s *scanner) skipLiteral(c byte) {
+	word := ""
+	switch c {
+	case 't':
+		word = "true"
+	case 'f':
+		word = "false"
+	case 'n':
+		word = "null"
+	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		for s.p < len(s.b) {
+			switch c := s.b[s.p]; {
+			case c >= '0' && c <= '9', c == '-', c == '+', c == '.', c == 'e', c == 'E':
+				s.p++
+			default:
+				return
+			}
+		}
+		return
+	default:
+		s.expected()
+		return
+	}
+	rest := s.b[s.p:]
+	if len(rest) < len(word) && word[:len(rest)] == string(rest) {
+		s.p = len(s.b)
+		s.fail(scanCut)
+	} else if !bytes.HasPrefix(rest, []byte(word)) {
+		s.fail(scanBad)
+	} else {
+		s.p += len(word)
+	}
+}
+
+// unescape appends the value of a raw JSON string to dst, as far as dst has
+// room: what does not fit is none of the keys and values that we read.
+func unescape(dst, raw []byte) []byte {
+	for i := 0; i < len(raw) && len(dst)+utf8.UTFMax <= cap(dst); i++ {
+		c := raw[i]
+		if c != '\\' || i+1 == len(raw) {
+			dst = append(dst, c)
+			continue
+		}
+		i++
+		switch raw[i] {
+		case 'b':
+			dst = append(dst, '\b')
+		case 'f':
+			dst = append(dst, '\f')
+		case 'n':
+			dst = append(dst, '\n')
+		case 'r':
+			dst = append(dst, '\r')
+		case 't':
+			dst = append(dst, '\t')
+		case 'u':
+			r, n := hexRune(raw[i+1:])
+			i += n
+			if utf16.IsSurrogate(r) && i+2 < len(raw) && raw[i+1] == '\\' && raw[i+2] == 'u' {
+				if low, m := hexRune(raw[i+3:]); utf16.DecodeRune(r, low) != utf8.RuneError {
+					r = utf16.DecodeRune(r, low)
+					i += 2 + m
+				}
+			}
+			dst = utf8.AppendRune(dst, r)
+		default:
+			dst = append(dst, raw[i])
+		}
+	}
+	return dst
+}
+
+// hexRune reads four hexadecimal digits.
+func hexRune(b []byte) (rune, int) {
+	if len(b) < 4 {
+		return utf8.RuneError, len(b)
+	}
+	v, err := strconv.ParseUint(string(b[:4]), 16, 32)
+	if err != nil {
+		return utf8.RuneError, 4
+	}
+	return rune(v), 4
+}

@@ -1,0 +1,178 @@
+package observe
+
+import (
+	"io"
+	"sync"
+)
+
+const firstPeek = 4 << 10
+
+// peekBuffers holds the common size; larger ones are left to the collector.
+var peekBuffers = sync.Pool{New: func() any { return new([firstPeek]byte) }}
+
+// peekedBody is a request body of which the beginning has been read. It gives
+// back the same bytes, and at the same place the same error.
+type peekedBody struct {
+	io.ReadCloser
+	small *[firstPeek]byte // pooled; nil when it was outgrown or given back
+	buf   []byte           // what was read ahead and not yet read again
+	err   error            // of the read ahead, due behind buf
+	model []byte           // raw JSON string in buf; valid until the first Read
+}
+
+// peek reads until the model's name is found, at most limit bytes.
+func (p *peekedBody) peek(body io.ReadCloser, limit int) {
+	p.ReadCloser = body
+	p.small = peekBuffers.Get().(*[firstPeek]byte)
+	buf := p.small[:]
+	n := 0
+	var f modelFinder
+	for f.state != foundModel && f.state != noModel && n < limit && p.err == nil {
+		if n == len(buf) {
+			buf = append(buf, make([]byte, len(buf))...)
+			if p.small != nil {
+				peekBuffers.Put(p.small)
+				p.small = nil
+			}
+		}
+		var m int
+		m, p.err = body.Read(buf[n:min(len(buf), limit)])
+		f.feed(buf[n:n+m], n)
+		n += m
+	}
+	p.buf = buf[:n]
+	if f.state == foundModel {
+		p.model = buf[f.from:f.to]
+	}
+	if n == 0 {
+		p.release()
+	}
+}
+
+// Read implements io.Reader.
+func (p *peekedBody) Read(b []byte) (int, error) {
+	if len(p.buf) > 0 {
+		n := copy(b, p.buf)
+		if p.buf = p.buf[n:]; len(p.buf) == 0 {
+			p.release()
+		}
+		return n, nil
+	}
+	if p.err != nil {
+		return 0, p.err
+	}
+	return p.ReadCloser.Read(b)
+}
+
+// release gives the buffer back: by the reader, when it has read the last byte.
+func (p *peekedBody) release() {
+	p.buf, p.model = nil, nil
+	if p.small != nil {
+		peekBuffers.Put(p.small)
+		p.small = nil
+	}
+}
+
+// modelFinder looks for the top-level string member "model" of a JSON object
+// that arrives in pieces, a byte at a time: a client that sends one byte at a
+// time costs no more than one that does not.
+type modelFinder struct {
+	state    finderState
+	depth    int
+	inString bool
+	escaped  bool
+	isKey    bool // the string being read is a key of the outermost object
+	wantKey  bool // the next string of the outermost object is a key
+	isModel  bool // the last key was "model"
+	matched  int  // bytes of "model" that the key being read has matched; -1: it differs
+	from, to int  // the value, once found
+}
+
+type finderState uint8
+
+const (
+	atStart finderState = iota
+	inObject
+	inValue // the model's name
+	foundModel
+	noModel
+)
+
+// feed reads b, which begins at offset base.
+func (f *modelFinder) feed(b []byte, base int) {
+	for i, c := range b {
+		switch {
+		case f.state == foundModel || f.state == noModel:
+			return
+		case f.inString:
+			f.stringByte(c, base+i)
+		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
+		case f.state == atStart:
+			if c != '{' {
+				f.state = noModel
+				return
+			}
+			f.state, f.depth, f.wantKey = inObject, 1, true
+		default:
+			f.structure(c, base+i)
+		}
+	}
+}
+
+// stringByte reads a byte inside a string.
+func (f *modelFinder) stringByte(c byte, at int) {
+	switch {
+	case c < 0x20:
+		f.state = noModel
+		return
+	case f.escaped:
+		f.escaped = false
+		f.matched = -1 // an escaped spelling of the key is left to the response
+	case c == '\\':
+		f.escaped = true
+		f.matched = -1
+	case c == '"':
+		f.inString = false
+		if f.state == inValue {
+			f.state, f.to = foundModel, at
+		} else if f.isKey {
+			f.isKey = false
+			f.isModel = f.matched == len("model")
+		}
+	case f.isKey && f.matched >= 0:
+		if f.matched < len("model") && c == "model"[f.matched] {
+			f.matched++
+		} else {
+			f.matched = -1
+		}
+	}
+}
+
+// structure reads a byte outside strings.
+func (f *modelFinder) structure(c byte, at int) {
+	top := f.depth == 1
+	switch c {
+	case '"':
+		f.inString, f.escaped = true, false
+		switch {
+		case top && f.wantKey:
+			f.isKey, f.wantKey, f.isModel, f.matched = true, false, false, 0
+		case top && f.isModel:
+			f.state, f.from = inValue, at+1
+		}
+	case '{', '[':
+		f.depth++
+	case '}', ']':
+		if f.depth--; f.depth == 0 {
+			f.state = noModel
+		}
+	case ',':
+		if top {
+			f.wantKey, f.isModel = true, false
+		}
+	case ':', '-', '+', '.', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
+		't', 'r', 'u', 'e', 'f', 'a', 'l', 's', 'n', 'E':
+	default:
+		f.state = noModel // not JSON
+	}
+}

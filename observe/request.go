@@ -1,0 +1,369 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Request is one request in flight. Its methods are nil-safe, never block on
+// I/O, never fail, and do nothing after End. Any goroutine may call them: a mutex
+// of this one request serialises them. The response writer takes it once for 64
+// gaps, not for a chunk.
+type Request struct {
+	rec    *Recorder
+	ctx    context.Context
+	start  time.Time
+	writer *responseWriter // nil: from Start
+
+	hasToken  atomic.Bool // a first token was seen, by either clock
+	useManual atomic.Bool // Token was called: the parser's clock is off
+
+	mu            sync.Mutex // guards all below
+	ended         bool
+	model         string // as asked for, or set
+	operation     Operation
+	provider      string // bounded; empty until the protocol is known
+	priority      string // bounded
+	protocol      Protocol
+	series        *series
+	fixed         bool // gaps were merged: the series stays
+	responseModel string
+	finishReason  string
+	usage         Usage
+	hasUsage      bool
+	errorType     string
+	value         any
+
+	waiting, wasQueued, wasScheduled bool
+	queuedAt, scheduledAt            time.Duration
+	preemptions                      int
+	manual                           *manualClock
+}
+
+// manualClock is the token clock of a request whose engine calls Token.
+type manualClock struct {
+	clock tokenClock
+	gaps  gapBuffer
+	back  int // times that went backwards
+}
+
+var manualClocks = sync.Pool{New: func() any { return new(manualClock) }}
+
+// since is the time since the arrival.
+func (q *Request) since() time.Duration { return max(time.Since(q.start), 0) }
+
+// enter makes the request count as in flight.
+func (q *Request) enter() {
+	q.series = q.find()
+	q.series.handles()
+	q.series.inFlight.Add(1)
+}
+
+// find returns the series of the labels in force.
+func (q *Request) find() *series {
+	p := q.provider
+	if p == "" {
+		p = customProvider
+	}
+	return q.rec.reg.find(q.rec.reg.model(q.model), q.operation, p)
+}
+
+// relabel moves the request to the series of its labels, unless gaps have been
+// merged into the one it has. The caller holds mu.
+func (q *Request) relabel() {
+	if q.fixed || q.series == nil {
+		return
+	}
+	s := q.find()
+	if s == q.series {
+		return
+	}
+	s.handles()
+	s.inFlight.Add(1)
+	q.series.inFlight.Add(-1)
+	if q.waiting {
+		s.waiting.Add(1)
+		q.series.waiting.Add(-1)
+	}
+	q.series = s
+}
+
+// fill takes over what an inner middleware or Start knows of the same request.
+func (q *Request) fill(info RequestInfo) {
+	r := q.rec
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ended {
+		return
+	}
+	if info.Model != "" {
+		q.model = info.Model
+	}
+	if info.Operation != "" {
+		q.operation = Operation(r.label(r.operations, string(info.Operation), otherLabel))
+	}
+	if info.Provider != "" {
+		q.provider = r.label(r.providers, info.Provider, otherLabel)
+	}
+	if info.Priority != "" {
+		q.priority = r.label(r.priorities, info.Priority, otherLabel)
+	}
+	if info.Protocol != ProtocolAuto {
+		q.protocol = info.Protocol
+	}
+	q.relabel()
+}
+
+// learn takes over what the response says where the request said nothing.
+func (q *Request) learn(model []byte, p Protocol) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.model == "" && len(model) > 0 {
+		if m, ok := q.rec.reg.known(model); ok {
+			q.model = m.name
+		} else {
+			q.model = string(model)
+		}
+	}
+	if q.provider == "" {
+		q.provider = flavour(p)
+	}
+	q.relabel()
+}
+
+// merge gives gaps to the sinks, and fixes the series by that.
+func (q *Request) merge(gaps []time.Duration) {
+	if len(gaps) == 0 {
+		return
+	}
+	q.mu.Lock()
+	q.fixed = true
+	s := q.series
+	q.mu.Unlock()
+	s.gaps(q.rec, gaps)
+}
+
+// SetModel names the model. It wins over what the body said, and moves the
+// request to the model's series unless inter-token gaps have been merged before.
+func (q *Request) SetModel(name string) {
+	if q == nil {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.ended {
+		q.model = name
+		q.relabel()
+	}
+}
+
+// set runs f under the mutex unless the request has ended.
+func (q *Request) set(f func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.ended {
+		f()
+	}
+}
+
+// SetResponseModel names the model that answered. It wins over the response.
+func (q *Request) SetResponseModel(name string) {
+	if q != nil {
+		q.set(func() { q.responseModel = name })
+	}
+}
+
+// SetFinishReason says why generation ended, in any server's words. It wins over
+// the response.
+func (q *Request) SetFinishReason(reason string) {
+	if q != nil {
+		q.set(func() { q.finishReason = reason })
+	}
+}
+
+// SetUsage gives the token counts. They win over the response; negative counts
+// read 0.
+func (q *Request) SetUsage(u Usage) {
+	if q == nil {
+		return
+	}
+	for _, n := range []*int64{&u.Input, &u.Output, &u.CachedInput, &u.CacheWriteInput, &u.ReasoningOutput} {
+		*n = max(*n, 0)
+	}
+	q.set(func() { q.usage, q.hasUsage = u, true })
+}
+
+// SetErrorType replaces the error_type of a request that fails, by a word of low
+// cardinality: the first 32 words are kept, others read "_OTHER". On a request
+// that ends well it does nothing.
+func (q *Request) SetErrorType(word string) {
+	if q != nil {
+		q.set(func() { q.errorType = word })
+	}
+}
+
+// SetValue keeps a value of the application, such as a rollout decision, for
+// RequestStats.Value.
+func (q *Request) SetValue(v any) {
+	if q != nil {
+		q.set(func() { q.value = v })
+	}
+}
+
+// Queued marks the request as waiting to be scheduled.
+func (q *Request) Queued() {
+	if q == nil {
+		return
+	}
+	now := q.since()
+	q.set(func() {
+		if !q.wasQueued {
+			q.wasQueued, q.queuedAt = true, now
+		}
+		q.wait()
+	})
+}
+
+// wait counts the request as waiting. The caller holds mu.
+func (q *Request) wait() {
+	if !q.waiting {
+		q.waiting = true
+		q.series.waiting.Add(1)
+	}
+}
+
+// Scheduled marks the end of the wait. Without Queued, the wait began at the
+// arrival.
+func (q *Request) Scheduled() {
+	if q == nil {
+		return
+	}
+	now := q.since()
+	q.set(func() {
+		if !q.hasToken.Load() {
+			q.wasScheduled, q.scheduledAt = true, now
+		}
+		if q.waiting {
+			q.waiting = false
+			q.series.waiting.Add(-1)
+		}
+	})
+}
+
+// Preempted marks the request as put back into the queue.
+func (q *Request) Preempted() {
+	if q == nil {
+		return
+	}
+	q.set(func() {
+		q.preemptions++
+		q.series.model.preemptions.Add(1)
+		q.wait()
+	})
+}
+
+// Token says that n output tokens are ready now; n < 1 is ignored, and n counts
+// as at most 2^20. The first call makes this the only token clock of the
+// request: call it from the first token on, or not at all.
+func (q *Request) Token(n int) {
+	if q != nil && n > 0 {
+		q.token(n, q.since())
+	}
+}
+
+// TokenAt is Token for tokens that were ready at a time in the past; keep the
+// monotonic reading of it. A time before the last one counts as the last one,
+// and as one clock step in Losses.
+func (q *Request) TokenAt(n int, at time.Time) {
+	if q != nil && n > 0 {
+		q.token(n, at.Sub(q.start))
+	}
+}
+
+func (q *Request) token(n int, at time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ended {
+		return
+	}
+	if q.manual == nil {
+		q.manual = manualClocks.Get().(*manualClock)
+		q.manual.clock, q.manual.back = tokenClock{}, 0
+		q.useManual.Store(true)
+		q.hasToken.Store(true)
+	}
+	m := q.manual
+	if at < 0 {
+		at = 0
+		m.back++
+	}
+	if m.clock.batch(n, at, true) {
+		m.back++
+	}
+	for m.clock.gather(&m.gaps) {
+		m.clock.pending = 0
+		q.fixed = true
+		q.series.gaps(q.rec, m.gaps[:])
+	}
+}
+
+// End ends the request; later calls do nothing. The error decides the outcome:
+// nil is ok, context.Canceled client_disconnect, context.DeadlineExceeded
+// timeout, any other server_error. A request of the Middleware ends by itself.
+func (q *Request) End(err error) {
+	if q == nil {
+		return
+	}
+	q.finish(handlerEnd{err: err, manual: true})
+}
+
+// handlerEnd is how the code that served a request ended.
+type handlerEnd struct {
+	manual   bool // by End
+	err      error
+	panicked bool
+	aborted  bool
+	value    any // of the panic
+}
+
+func (e handlerEnd) error() error {
+	switch v := e.value.(type) {
+	case nil:
+		return e.err
+	case error:
+		return v
+	default:
+		return fmt.Errorf("panic: %v", v)
+	}
+}
+
+// ending gathers what decides the outcome of a request that has a response
+// writer or none.
+func (q *Request) ending(h handlerEnd, w *responseWriter) ending {
+	e := ending{panicked: h.panicked, aborted: h.aborted}
+	if h.manual && h.err != nil {
+		switch {
+		case errors.Is(h.err, context.Canceled):
+			e.cancelled, e.unfinished = true, true
+		case errors.Is(h.err, context.DeadlineExceeded):
+			e.deadline, e.unfinished = true, true
+		default:
+			e.status = 500
+		}
+	}
+	if w == nil {
+		return e
+	}
+	switch q.ctx.Err() {
+	case context.Canceled:
+		e.cancelled = true
+	case context.DeadlineExceeded:
+		e.deadline = true
+	}
+	w.ending(&e)
+	return e
+}
