@@ -6,35 +6,30 @@ var anthropicTypes = map[string]bool{
 	"content_block_start": true, "content_block_delta": true, "content_block_stop": true,
 }
 
-// block is a delta or content_block object: its type, and the output in it.
+// block is a delta or content_block object: its type, and where its members
+// have their opening quotes; -1: absent or empty.
 type block struct {
-	typ        []byte
-	text       int // offset of the output's opening quote; -1: none
-	field      string
-	typeFirst  bool // the type came before the output
-	stopReason []byte
+	typ                     []byte
+	typeAt                  int
+	text, thinking, partial int
+	stopReason              []byte
 }
 
-// class is what the block carries if it is a delta.
-func (b *block) class() class {
-	if b.text < 0 {
-		return classNone
-	}
+// output is what the block carries if it is a delta, and where.
+func (b *block) output() (class, int) {
+	c, at := classNone, -1
 	switch string(b.typ) {
 	case "text_delta":
-		if b.field == "text" {
-			return classContent
-		}
+		c, at = classContent, b.text
 	case "input_json_delta":
-		if b.field == "partial_json" {
-			return classContent
-		}
+		c, at = classContent, b.partial
 	case "thinking_delta":
-		if b.field == "thinking" {
-			return classReasoning
-		}
+		c, at = classReasoning, b.thinking
 	}
-	return classNone
+	if at < 0 {
+		return classNone, -1
+	}
+	return c, at
 }
 
 // anthropic reads an event of the Messages API. Members may come in any order:
@@ -44,7 +39,7 @@ func (e *event) anthropic(s *scanner, name []byte, whole bool) {
 		return
 	}
 	typ, known := name, false
-	delta, start := block{text: -1}, block{text: -1}
+	var delta, start block
 	for i := 0; ; i++ {
 		k, ok := s.member(i)
 		if !ok {
@@ -57,8 +52,8 @@ func (e *event) anthropic(s *scanner, name []byte, whole bool) {
 			}
 		case "delta":
 			s.block(&delta)
-			if c := delta.class(); c != classNone && delta.typeFirst && known && string(typ) == "content_block_delta" {
-				e.output(c, delta.text)
+			if c, at := delta.output(); c != classNone && delta.typeAt < at && known && string(typ) == "content_block_delta" {
+				e.output(c, at)
 				if !whole {
 					return
 				}
@@ -77,7 +72,7 @@ func (e *event) anthropic(s *scanner, name []byte, whole bool) {
 	}
 	switch string(typ) {
 	case "content_block_delta":
-		if c := delta.class(); c != classNone {
+		if c, _ := delta.output(); c != classNone {
 			e.output(c, -1)
 		}
 	case "content_block_start":
@@ -97,6 +92,7 @@ func (e *event) anthropic(s *scanner, name []byte, whole bool) {
 }
 
 func (s *scanner) block(b *block) {
+	*b = block{text: -1, thinking: -1, partial: -1}
 	if !s.object() {
 		return
 	}
@@ -107,12 +103,14 @@ func (s *scanner) block(b *block) {
 		}
 		switch string(k) {
 		case "type":
+			b.typeAt = s.p
 			b.typ, _ = s.str()
-		case "text", "thinking", "partial_json":
-			if at := s.text(); at >= 0 && b.text < 0 {
-				b.text, b.typeFirst = at, b.typ != nil
-				b.field = blockField(k)
-			}
+		case "text":
+			b.text = s.text()
+		case "thinking":
+			b.thinking = s.text()
+		case "partial_json":
+			b.partial = s.text()
 		case "stop_reason":
 			if f, ok := s.str(); ok {
 				b.stopReason = f
@@ -121,17 +119,6 @@ func (s *scanner) block(b *block) {
 			s.skip()
 		}
 	}
-}
-
-// blockField names one of three keys; k itself may live in the scanner's buffer.
-func blockField(k []byte) string {
-	switch string(k) {
-	case "text":
-		return "text"
-	case "thinking":
-		return "thinking"
-	}
-	return "partial_json"
 }
 
 // message reads message_start.message.

@@ -10,7 +10,6 @@ var statsPool = sync.Pool{New: func() any { return new(RequestStats) }}
 // finish ends the request once: it closes the writer, gathers the stats and
 // gives them to the sinks and to OnRequest.
 func (q *Request) finish(h handlerEnd) {
-	now := q.since()
 	q.mu.Lock()
 	if q.ended {
 		q.mu.Unlock()
@@ -20,9 +19,14 @@ func (q *Request) finish(h handlerEnd) {
 	q.mu.Unlock()
 	// From here on the methods of q do nothing. The writer may be in the middle
 	// of a Write on another goroutine: close waits until its accounting is done.
+	// Then both token clocks stand, so that no token is later than the end.
 	w := q.writer
 	if w != nil {
-		w.close(now)
+		w.close()
+	}
+	now := q.since()
+	if w != nil {
+		w.end()
 	}
 
 	// OnRequest gets a copy, sinks a pointer that they may not keep: so the stats
@@ -81,7 +85,6 @@ func (q *Request) fillStats(s *RequestStats, h handlerEnd, w *responseWriter, no
 		w.fillStats(s, now)
 	}
 	if st != nil {
-		q.learn(st.model.bytes(), st.protocol)
 		s.Protocol = st.protocol
 		if s.ResponseModel == "" {
 			s.ResponseModel = r.share(st.model.bytes())
@@ -185,11 +188,15 @@ func (q *Request) fillTokens(s *RequestStats, st *stream) {
 	}
 }
 
-// tpot is the decode time for each visible output token after the first.
+// tpot is the decode time for each visible output token after the first. What is
+// visible is what may be a token event: reasoning tokens are billed, but often
+// never sent, or sent and no token events by Config.FirstToken.
 func (q *Request) tpot(s *RequestStats, st *stream) (time.Duration, bool) {
 	n := s.Usage.Output
-	if st != nil && s.Has(FieldTTFT) && q.manual == nil && !st.reasoned && s.OutputSource != TokensEvents {
-		n -= s.Usage.ReasoningOutput // hidden: billed, never sent
+	if st != nil && q.manual == nil && s.OutputSource != TokensEvents {
+		if !st.reasoned || q.rec.cfg.FirstToken == FirstTokenContent {
+			n -= s.Usage.ReasoningOutput
+		}
 	}
 	if s.OutputSource == TokensUnknown || !s.Has(FieldDecode) || n < 2 {
 		return 0, false

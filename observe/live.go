@@ -145,15 +145,15 @@ type LoRA struct {
 // EngineState is the state of the engine of one model at one moment. Running and
 // Waiting come from the requests until the engine sets them.
 type EngineState struct {
-	Model               string
-	Running, Waiting    int64   // requests
-	KVUsage             float64 // 0 to 1; meaningful if HasKVUsage
-	HasKVUsage          bool
-	Preemptions         uint64 // of the engine and of Request.Preempted together
-	PrefixQueries       uint64 // tokens
-	PrefixHits          uint64 // tokens
-	BlockTokens, Blocks int    // of SetCache; 0: not called
-	LoRA                LoRA
+	Model               string    // as in the model label
+	Running, Waiting    int64     // requests
+	KVUsage             float64   // 0 to 1; meaningful if HasKVUsage
+	HasKVUsage          bool      // SetKVUsage was called
+	Preemptions         uint64    // of the engine and of Request.Preempted together
+	PrefixQueries       uint64    // tokens
+	PrefixHits          uint64    // tokens
+	BlockTokens, Blocks int       // of SetCache; 0: not called
+	LoRA                LoRA      // of the last SetLoRA
 	LoRAAt              time.Time // of the last SetLoRA; zero: not called
 }
 

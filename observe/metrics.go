@@ -50,7 +50,7 @@ const (
 
 // Metric is a row of the serving table: one quantity under its names.
 type Metric struct {
-	ID         MetricID
+	ID         MetricID   // its place in the table
 	Prometheus string     // name in Prometheus
 	OTel       string     // name in OpenTelemetry; empty: not exported there
 	Kind       MetricKind // counter, gauge or histogram

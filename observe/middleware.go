@@ -30,7 +30,7 @@ func (r *Recorder) Handler(info RequestInfo, next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if outer, ok := req.Context().Value(r).(*Request); ok {
+		if outer := r.carried(req.Context()); outer != nil {
 			outer.fill(info)
 			next.ServeHTTP(w, req)
 			return
@@ -105,11 +105,7 @@ func (r *Recorder) serve(w http.ResponseWriter, req *http.Request, info RequestI
 			return
 		}
 		v := recover()
-		if v == http.ErrAbortHandler || v == nil { // nil: runtime.Goexit
-			c.Request.finish(handlerEnd{aborted: true})
-		} else {
-			c.Request.finish(handlerEnd{panicked: true, value: v})
-		}
+		c.Request.finish(interrupted(v))
 		if v != nil {
 			panic(v) // the same value; the frames of the first panic stay in the log
 		}

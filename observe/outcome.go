@@ -66,7 +66,7 @@ type ending struct {
 	deadline     bool // the request context ran into its deadline
 	writeFailed  bool // a Write or Flush failed, for a reason other than a deadline
 	writeTimeout bool // a Write or Flush failed for a deadline
-	unfinished   bool // nothing sent, a stream without its terminal event, or a short body
+	unfinished   bool // nothing sent in time, a stream without its terminal event, or a short body
 	status       int  // first final status; 0: none
 }
 
@@ -81,7 +81,9 @@ func (e ending) outcome() Outcome {
 		return OutcomeStreamError
 	case e.terminal:
 		return OutcomeOK
-	case e.writeFailed, e.cancelled && (e.unfinished || e.aborted):
+	case e.writeFailed, e.cancelled && !e.writeTimeout && (e.unfinished || e.aborted):
+		// net/http cancels the context of a request when a write deadline
+		// passes, too: that is no client that left.
 		return OutcomeClientDisconnect
 	case e.aborted:
 		return OutcomeAborted
@@ -141,7 +143,9 @@ type SLO struct {
 
 // Attainment says which objectives a request met. Objectives that are not set,
 // or that do not apply to the request, are SLONotCounted.
-type Attainment struct{ TTFT, TPOT, Duration SLOResult }
+type Attainment struct {
+	TTFT, TPOT, Duration SLOResult // by objective
+}
 
 // SLOResult is the result of one objective for one request.
 type SLOResult uint8

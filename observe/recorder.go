@@ -147,6 +147,21 @@ func FromContext(ctx context.Context) *Request {
 	return q
 }
 
+// carried returns the request of this Recorder that ctx carries, if it has not
+// ended: work that goes on in the background is a request of its own.
+func (r *Recorder) carried(ctx context.Context) *Request {
+	q, ok := ctx.Value(r).(*Request)
+	if !ok {
+		return nil
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ended {
+		return nil
+	}
+	return q
+}
+
 // started is the one allocation of Start.
 type started struct {
 	Request
@@ -161,7 +176,7 @@ func (r *Recorder) Start(ctx context.Context, info RequestInfo) (context.Context
 	if r == nil {
 		return ctx, nil
 	}
-	if q, ok := ctx.Value(r).(*Request); ok {
+	if q := r.carried(ctx); q != nil {
 		q.fill(info)
 		return ctx, q
 	}
@@ -173,10 +188,15 @@ func (r *Recorder) Start(ctx context.Context, info RequestInfo) (context.Context
 }
 
 // Func measures f as one request: any function or stream. It returns the error
-// of f; a panic is recorded and goes on. A nil Recorder just calls f.
+// of f; a panic is recorded and goes on. A nil Recorder just calls f. Inside a
+// request of this Recorder f is a part of it, which does not end it.
 func (r *Recorder) Func(ctx context.Context, info RequestInfo, f func(context.Context, *Request) error) (err error) {
 	if r == nil {
 		return f(ctx, nil)
+	}
+	if q := r.carried(ctx); q != nil {
+		q.fill(info)
+		return f(ctx, q)
 	}
 	ctx, q := r.Start(ctx, info)
 	returned := false
@@ -186,7 +206,7 @@ func (r *Recorder) Func(ctx context.Context, info RequestInfo, f func(context.Co
 			return
 		}
 		v := recover()
-		q.finish(handlerEnd{panicked: v != nil, aborted: v == nil, value: v})
+		q.finish(interrupted(v))
 		if v != nil {
 			panic(v)
 		}

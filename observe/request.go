@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,7 @@ type Request struct {
 	mu            sync.Mutex // guards all below
 	ended         bool
 	model         string // as asked for, or set
+	named         bool   // model is SetModel's: it stays
 	operation     Operation
 	provider      string // bounded; empty until the protocol is known
 	priority      string // bounded
@@ -100,7 +102,7 @@ func (q *Request) fill(info RequestInfo) {
 	if q.ended {
 		return
 	}
-	if info.Model != "" {
+	if info.Model != "" && !q.named {
 		q.model = info.Model
 	}
 	if info.Operation != "" {
@@ -135,6 +137,13 @@ func (q *Request) learn(model []byte, p Protocol) {
 	q.relabel()
 }
 
+// dialect returns the protocol that the response is to be read as.
+func (q *Request) dialect() Protocol {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.protocol
+}
+
 // merge gives gaps to the sinks, and fixes the series by that.
 func (q *Request) merge(gaps []time.Duration) {
 	if len(gaps) == 0 {
@@ -156,7 +165,7 @@ func (q *Request) SetModel(name string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.ended {
-		q.model = name
+		q.model, q.named = name, name != ""
 		q.relabel()
 	}
 }
@@ -277,10 +286,10 @@ func (q *Request) Token(n int) {
 
 // TokenAt is Token for tokens that were ready at a time in the past; keep the
 // monotonic reading of it. A time before the last one counts as the last one,
-// and as one clock step in Losses.
+// and as one clock step in Losses; a time to come counts as now.
 func (q *Request) TokenAt(n int, at time.Time) {
 	if q != nil && n > 0 {
-		q.token(n, at.Sub(q.start))
+		q.token(n, min(at.Sub(q.start), q.since()))
 	}
 }
 
@@ -330,6 +339,15 @@ type handlerEnd struct {
 	value    any // of the panic
 }
 
+// interrupted is the end of code that did not return. v is what recover gave:
+// nil after runtime.Goexit.
+func interrupted(v any) handlerEnd {
+	if v == nil || v == http.ErrAbortHandler {
+		return handlerEnd{aborted: true}
+	}
+	return handlerEnd{panicked: true, value: v}
+}
+
 func (e handlerEnd) error() error {
 	switch v := e.value.(type) {
 	case nil:
@@ -364,6 +382,6 @@ func (q *Request) ending(h handlerEnd, w *responseWriter) ending {
 	case context.DeadlineExceeded:
 		e.deadline = true
 	}
-	w.ending(&e)
+	w.ending(&e, !h.manual)
 	return e
 }

@@ -3,8 +3,10 @@ package observe
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -20,12 +22,7 @@ func validName(s string) bool {
 	if s == "" || len(s) > maxNameBytes || !utf8.ValidString(s) {
 		return false
 	}
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] == 0x7f {
-			return false
-		}
-	}
-	return true
+	return strings.IndexFunc(s, unicode.IsControl) < 0
 }
 
 // words is a bounded set of strings that interns its members: the first max
@@ -54,10 +51,11 @@ func (w *words) get(b []byte) (string, bool) {
 
 // add returns s, and whether it is a member; it becomes one while there is room.
 func (w *words) add(s string) (string, bool) {
-	if v, ok := (*w.m.Load())[s]; ok {
+	all := *w.m.Load()
+	if v, ok := all[s]; ok {
 		return v, true
 	}
-	if !validName(s) {
+	if len(all) >= w.max || !validName(s) { // full: no lock for a hostile client
 		return s, false
 	}
 	w.mu.Lock()
@@ -133,10 +131,11 @@ func (g *registry) model(name string) *model {
 	if name == "" {
 		return g.unknown
 	}
-	if m, ok := (*g.models.Load())[name]; ok {
+	all := *g.models.Load()
+	if m, ok := all[name]; ok {
 		return m
 	}
-	if g.closed || !validName(name) {
+	if g.closed || len(all) >= g.max+2 || !validName(name) { // full: no lock for a hostile client
 		return g.other
 	}
 	g.mu.Lock()

@@ -9,7 +9,13 @@ import (
 // Usage counts tokens as they are billed. Input includes CachedInput and
 // CacheWriteInput, Output includes ReasoningOutput. Zero is none or unknown;
 // RequestStats says which by its sources.
-type Usage struct{ Input, Output, CachedInput, CacheWriteInput, ReasoningOutput int64 }
+type Usage struct {
+	Input           int64 // tokens read: of the prompt, cached ones included
+	Output          int64 // tokens written, reasoning included
+	CachedInput     int64 // of Input: read from a cache
+	CacheWriteInput int64 // of Input: written to a cache
+	ReasoningOutput int64 // of Output: reasoning, shown or hidden
+}
 
 // TokenSource says where a token count came from.
 type TokenSource uint8
@@ -35,9 +41,9 @@ func (s TokenSource) String() string {
 
 // Labels identify a series: bounded values that are safe as label values.
 type Labels struct {
-	Model     string
-	Operation Operation
-	Provider  string
+	Model     string    // one of Config.Models or the first names seen; "other", "unknown"
+	Operation Operation // bounded
+	Provider  string    // bounded
 }
 
 // Field is a bit for each duration of RequestStats that may be absent.
@@ -89,18 +95,18 @@ type RequestStats struct {
 	Preemptions int           // calls of Preempted
 	Abandoned   bool          // ended while it waited for its first token; Queue is the wait
 
-	Usage        Usage
-	InputSource  TokenSource
-	OutputSource TokenSource
+	Usage        Usage       // tokens, as far as they are known
+	InputSource  TokenSource // where Usage.Input came from
+	OutputSource TokenSource // where Usage.Output came from
 
 	FinishReason    string // normalised: stop, length, tool_calls, content_filter, or as sent (bounded)
 	FinishReasonRaw string // as sent
 
-	Outcome     Outcome
-	ErrorType   string // bounded word; empty on success
-	ErrorDetail string // type or code of an error event, at most 64 bytes; not for labels
-	Err         error  // given to End, or a panic's value as an error
-	SLO         Attainment
+	Outcome     Outcome       // how it ended
+	ErrorType   string        // bounded word; empty on success
+	ErrorDetail string        // type or code of an error event, at most 64 bytes; not for labels
+	Err         error         // given to End, or a panic's value as an error
+	SLO         Attainment    // which objectives it met
 	Overhead    time.Duration // own cost, with Config.MeasureSelf
 	Value       any           // of SetValue
 

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -30,6 +31,7 @@ type responseWriter struct {
 	hijacked     bool
 	writeFailed  bool
 	writeTimeout bool
+	unseen       bool // the status is an error, sent when the client had left
 	hasTTFB      bool
 	hasEvent     bool
 	learned      bool
@@ -58,12 +60,15 @@ func (w *responseWriter) Header() http.Header { return w.inner.Header() }
 // Unwrap lets http.ResponseController reach what the inner writer has.
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.inner }
 
-// WriteHeader implements http.ResponseWriter. The first final status counts.
+// WriteHeader implements http.ResponseWriter. The first final status counts. An
+// error that is sent because the client left (a proxy's 502, a handler's 499)
+// was seen by nobody: it is no status of this request.
 func (w *responseWriter) WriteHeader(code int) {
 	w.inner.WriteHeader(code)
 	if (code >= 200 || code == http.StatusSwitchingProtocols) && w.enter() {
 		if w.status == 0 {
 			w.status = code
+			w.unseen = code >= 400 && w.req.ctx.Err() == context.Canceled
 		}
 		w.leave()
 	}
@@ -107,16 +112,18 @@ func (w *responseWriter) decide(begin []byte) {
 	if w.status != 0 && (w.status < 200 || w.status > 299) || encoded(h) {
 		w.kind = bodyOpaque
 	}
-	if w.kind != bodyOpaque && w.req.protocol != ProtocolNone {
-		w.stream = newStream(w.kind, w.req.protocol, w.req.rec.cfg.FirstToken)
+	if p := w.req.dialect(); w.kind != bodyOpaque && p != ProtocolNone {
+		w.stream = newStream(w.kind, p, w.req.rec.cfg.FirstToken)
 	}
 }
 
-// wrote accounts for the bytes that the inner writer took.
+// wrote accounts for the bytes that the inner writer took. The gate opens again
+// even if a sink ends this goroutine (runtime.Goexit): the end waits for it.
 func (w *responseWriter) wrote(b []byte, err error) {
 	if !w.enter() {
 		return
 	}
+	defer w.leave()
 	if err != nil {
 		w.failed(err)
 	}
@@ -126,7 +133,6 @@ func (w *responseWriter) wrote(b []byte, err error) {
 	if len(b) > 0 {
 		w.accept(b)
 	}
-	w.leave()
 }
 
 // accept reads accepted bytes. The clock is read once, and only if they begin
@@ -185,10 +191,13 @@ func (w *responseWriter) completed(now time.Duration) {
 	}
 }
 
-// failed notes why a Write or Flush failed, unless the handler was at fault.
+// failed notes why the first Write or Flush failed, unless the handler was at
+// fault or the writer cannot flush. Later failures only follow from the first.
 func (w *responseWriter) failed(err error) {
 	switch {
-	case errors.Is(err, http.ErrBodyNotAllowed), errors.Is(err, http.ErrContentLength), errors.Is(err, http.ErrHijacked):
+	case w.writeFailed, w.writeTimeout:
+	case errors.Is(err, http.ErrBodyNotAllowed), errors.Is(err, http.ErrContentLength),
+		errors.Is(err, http.ErrHijacked), errors.Is(err, errors.ErrUnsupported):
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, http.ErrHandlerTimeout):
 		w.writeTimeout = true
 	default:
@@ -201,17 +210,40 @@ var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 // onlyWriter hides ReadFrom from io.CopyBuffer.
 type onlyWriter struct{ io.Writer }
 
+// sniffBytes are copied through Write when there is no Content-Type: net/http
+// looks at as many before it uses sendfile.
+const sniffBytes = 512
+
+// parsing reports whether what follows of the body is to be read.
+func (w *responseWriter) parsing() bool {
+	if !w.enter() {
+		return false
+	}
+	defer w.leave()
+	return w.stream != nil && w.stream.kind != bodyOpaque
+}
+
 // readFrom implements io.ReaderFrom for the types that have it. A body that we
 // parse goes through Write; any other keeps the inner writer's sendfile.
 func (w *responseWriter) readFrom(src io.Reader) (int64, error) {
 	w.decide(nil)
-	if w.stream != nil {
+	var begun int64
+	if w.kind == bodyUnknown {
+		var err error
+		if begun, err = io.CopyN(onlyWriter{w}, src, sniffBytes); err != nil {
+			if err == io.EOF {
+				err = nil
+			}
+			return begun, err
+		}
+	}
+	if w.parsing() {
 		buf := copyBuffers.Get().(*[32 << 10]byte)
 		defer copyBuffers.Put(buf)
-		return io.CopyBuffer(onlyWriter{w}, src, buf[:])
+		n, err := io.CopyBuffer(onlyWriter{w}, src, buf[:])
+		return begun + n, err
 	}
 	if w.enter() {
-		w.kind = bodyOpaque // it has begun: no guess about the rest
 		if !w.hasTTFB {
 			w.ttfb, w.hasTTFB = w.req.since(), true
 		}
@@ -230,7 +262,7 @@ func (w *responseWriter) readFrom(src io.Reader) (int64, error) {
 		}
 		w.leave()
 	}
-	return n, err
+	return begun + n, err
 }
 
 // flush implements http.Flusher, and the FlushError that ResponseController
@@ -261,6 +293,7 @@ func (w *responseWriter) flush() error {
 // returned notes that the handler returned: if it sent nothing, net/http now
 // sends 200, unless nobody is there to get it.
 func (w *responseWriter) returned() {
+	w.decide(nil) // a stream that was announced and never begun is one
 	if w.enter() {
 		if w.status == 0 && !w.hijacked && w.req.ctx.Err() == nil {
 			w.status = http.StatusOK
@@ -269,18 +302,18 @@ func (w *responseWriter) returned() {
 	}
 }
 
-// close lets no more through, after a Write in progress has been accounted for,
-// and reads what the end of the body completes.
-func (w *responseWriter) close(now time.Duration) {
+// close lets no more through, after a Write in progress has been accounted for.
+func (w *responseWriter) close() {
 	for !w.gate.CompareAndSwap(gateOpen, gateClosed) {
 		if w.gate.Load() == gateClosed {
 			return
 		}
 		runtime.Gosched()
 	}
-	if !w.hasTTFB {
-		w.ttfb, w.hasTTFB = now, true
-	}
+}
+
+// end reads what the end of the body completes.
+func (w *responseWriter) end() {
 	s := w.stream
 	if s == nil {
 		return
@@ -289,6 +322,7 @@ func (w *responseWriter) close(now time.Duration) {
 	if s.tokens > 0 || s.events > 0 {
 		w.completed(w.lastWrite)
 	}
+	w.req.learn(s.model.bytes(), s.protocol) // before the last gaps fix the series
 	if s.clock.pending > 0 && !w.req.useManual.Load() {
 		w.req.merge(s.gaps[:s.clock.pending])
 		s.clock.pending = 0
@@ -307,8 +341,9 @@ func (w *responseWriter) release() {
 	}
 }
 
-// ending notes what the response says about the outcome.
-func (w *responseWriter) ending(e *ending) {
+// ending notes what the response says about the outcome. mayRead: this is the
+// handler's goroutine, which alone may read the response header.
+func (w *responseWriter) ending(e *ending, mayRead bool) {
 	e.hijacked, e.writeFailed, e.writeTimeout = w.hijacked, w.writeFailed, w.writeTimeout
 	if w.status >= e.status {
 		e.status = w.status
@@ -318,11 +353,12 @@ func (w *responseWriter) ending(e *ending) {
 		e.streamError, e.terminal = s.streamError, s.terminal
 	}
 	switch {
-	case w.status == 0 && w.bytes == 0:
+	case e.unfinished: // End said so
+	case w.status == 0 && w.bytes == 0, w.unseen:
 		e.unfinished = true
 	case w.isStream:
 		e.unfinished = !e.terminal
-	case e.cancelled || e.deadline:
+	case mayRead && (e.cancelled || e.deadline):
 		e.unfinished = w.short()
 	}
 }
@@ -340,7 +376,12 @@ func (w *responseWriter) short() bool {
 // fillStats notes what the response says about the request.
 func (w *responseWriter) fillStats(s *RequestStats, now time.Duration) {
 	s.Stream, s.StatusCode, s.ResponseBytes, s.Overhead = w.isStream, w.status, w.bytes, w.overhead
-	s.TTFB = w.ttfb
+	if w.unseen {
+		s.StatusCode = 0
+	}
+	if s.TTFB = w.ttfb; !w.hasTTFB {
+		s.TTFB = now
+	}
 	s.Valid |= FieldTTFB
 	if w.hasEvent {
 		s.FirstEvent = w.firstEvent
@@ -348,8 +389,8 @@ func (w *responseWriter) fillStats(s *RequestStats, now time.Duration) {
 	}
 	r := w.request
 	s.Route = r.Pattern
-	if i := strings.LastIndexByte(s.Route, ' '); i >= 0 {
-		s.Route = s.Route[i+1:]
+	if i := strings.IndexAny(s.Route, " \t"); i >= 0 { // the method
+		s.Route = strings.TrimLeft(s.Route[i:], " \t")
 	}
 	s.TraceID, s.SpanID = traceparent(r.Header)
 }

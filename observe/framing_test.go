@@ -1,0 +1,376 @@
+package observe
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The reference: a stream is split the way the WHATWG describes it, with strings,
+// and each payload is decoded by encoding/json. It knows nothing of pieces.
+
+// stEvent is one data event.
+type stEvent struct {
+	end   int // offset behind the byte that completes it; behind the body: its end does
+	class class
+	done  bool // [DONE]
+}
+
+// stWant is what a stream says.
+type stWant struct {
+	events                []stEvent
+	protocol              Protocol
+	counts                map[string]int64 // by the name of their field
+	finish, model, detail string
+	terminal, failed      bool
+	bad                   int
+	last                  *stInfo // of a token event that no other event followed yet
+
+	vague string // why a payload has more than one reading: compare framing only
+}
+
+// stInfo is what one payload says.
+type stInfo struct {
+	class                 class
+	model, finish, detail string
+	failed, terminal      bool
+	counts                map[string]int64
+	bad                   int
+}
+
+// stLine is a line without its end, and the offset behind the first byte of that.
+type stLine struct {
+	text string
+	end  int
+}
+
+func stLines(body string, ends string) (lines []stLine) {
+	at := 0
+	if rest, ok := strings.CutPrefix(body, "\ufeff"); ok {
+		body, at = rest, 3
+	}
+	for body != "" {
+		i := strings.IndexAny(body, ends)
+		if i < 0 {
+			return append(lines, stLine{body, -1})
+		}
+		n := i + 1
+		if strings.HasPrefix(body[i:], "\r\n") {
+			n++
+		}
+		lines = append(lines, stLine{body[:i], at + i + 1})
+		body, at = body[n:], at+n
+	}
+	return lines
+}
+
+func stReference(body string, ndjson bool, p Protocol) *stWant {
+	w := &stWant{protocol: p, counts: map[string]int64{}}
+	end := len(body) + 1
+	if ndjson {
+		for _, l := range stLines(body, "\n") {
+			if l.end < 0 {
+				l.end = end
+			}
+			w.event(l.end, "", strings.TrimRight(l.text, "\r"), true)
+		}
+	} else {
+		var name string
+		var data []string
+		dispatch := func(at int) {
+			if data != nil {
+				w.event(at, name, strings.Join(data, "\n"), false)
+			}
+			name, data = "", nil
+		}
+		for _, l := range stLines(body, "\r\n") {
+			field, value, _ := strings.Cut(l.text, ":")
+			value = strings.TrimPrefix(value, " ")
+			switch {
+			case l.text == "":
+				dispatch(l.end)
+			case field == "data":
+				data = append(data, value)
+			case field == "event":
+				name = value
+			}
+		}
+		dispatch(end)
+	}
+	w.take()
+	return w
+}
+
+// take applies what the last token event says.
+func (w *stWant) take() {
+	if w.last != nil {
+		w.apply(w.last)
+	}
+	w.last = nil
+}
+
+func (w *stWant) apply(i *stInfo) {
+	for k, v := range i.counts {
+		w.counts[k] = v
+	}
+	if i.finish != "" {
+		w.finish = i.finish
+	}
+	if i.failed {
+		w.failed = true
+		if i.detail != "" {
+			w.detail = i.detail
+		}
+	}
+	w.terminal = w.terminal || i.terminal
+	w.bad += i.bad
+}
+
+func (w *stWant) event(end int, name, data string, ndjson bool) {
+	trimmed := strings.TrimSpace(data)
+	if trimmed == "" {
+		return
+	}
+	e := stEvent{end: end, done: trimmed == "[DONE]"}
+	if e.done {
+		w.take()
+		w.terminal = true
+		w.events = append(w.events, e)
+		return
+	}
+	v, why := stDecode(data)
+	obj, _ := v.(map[string]any)
+	if w.protocol == ProtocolAuto && obj != nil {
+		w.protocol, why = stShape(obj, ndjson, why)
+	}
+	var i stInfo
+	switch {
+	case w.protocol == ProtocolAuto, w.protocol == ProtocolGeneric:
+		if i = stGeneric(obj); why == stNotJSON && trimmed[0] != '{' {
+			why = ""
+		}
+	case obj == nil:
+		i.bad++
+	default:
+		i = stClassify(w.protocol, obj, name)
+	}
+	if name == "error" {
+		i.failed = true
+	}
+	if i.failed && i.class != classNone {
+		why = "output and an error in one event"
+	}
+	if i.failed || name == "ping" {
+		i.class = classNone
+	}
+	if w.vague == "" {
+		w.vague = why
+	}
+	if e.class = i.class; e.class != classNone {
+		w.last = &i
+	} else {
+		w.take()
+		w.apply(&i)
+	}
+	if i.model != "" && w.model != "" && i.model != w.model {
+		w.vague = "two models"
+	}
+	if w.model == "" {
+		w.model = i.model
+	}
+	w.events = append(w.events, e)
+}
+
+const stNotJSON = "not JSON"
+
+// stDecode decodes a payload and says why another reader may read it otherwise.
+func stDecode(data string) (v any, why string) {
+	d := json.NewDecoder(strings.NewReader(data))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		return nil, stNotJSON
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, stNotJSON
+	}
+	return v, stVague(data)
+}
+
+// stVague finds keys that come twice, deep nesting, and what Go's decoder
+// replaces.
+func stVague(data string) string {
+	if !utf8.ValidString(data) {
+		return "not UTF-8"
+	}
+	type level struct {
+		keys  map[string]bool
+		isKey bool
+	}
+	var stack []level
+	d := json.NewDecoder(strings.NewReader(data))
+	d.UseNumber()
+	for {
+		t, err := d.Token()
+		if err != nil {
+			return ""
+		}
+		top := len(stack) - 1
+		if s, ok := t.(string); ok && top >= 0 && stack[top].isKey {
+			if stack[top].keys[s] {
+				return "key twice"
+			}
+			stack[top].keys[s], stack[top].isKey = true, false
+			continue
+		} else if ok && stWords[s] && !strings.Contains(data, `"`+s+`"`) {
+			return "an escaped word" // words are compared as they are sent
+		}
+		switch t {
+		case json.Delim('{'):
+			stack = append(stack, level{map[string]bool{}, true})
+		case json.Delim('['):
+			stack = append(stack, level{})
+		case json.Delim('}'), json.Delim(']'):
+			stack, top = stack[:top], top-1
+			fallthrough
+		default:
+			if top >= 0 && stack[top].keys != nil {
+				stack[top].isKey = true
+			}
+		}
+		if len(stack) > maxDepth {
+			return "deep"
+		}
+	}
+}
+
+// stResult is one run of a stream through the implementation.
+type stResult struct {
+	usage                 Usage
+	input, output         bool
+	finish, model, detail string
+	terminal, failed      bool
+	protocol              Protocol
+	bad, truncated        int
+	reasoned              bool
+}
+
+type stOptions struct {
+	ndjson, noMemo bool
+	first          FirstToken
+	protocol       Protocol
+}
+
+// stRun writes body in the pieces that cuts say, and checks after each Write
+// that it completed the events which end in it, and no others.
+func stRun(body []byte, cuts []int, w *stWant, o stOptions) (r stResult, err error) {
+	kind := bodySSE
+	if o.ndjson {
+		kind = bodyNDJSON
+	}
+	s := newStream(kind, o.protocol, o.first)
+	defer s.free()
+	s.noMemo = o.noMemo
+	next := 0
+	check := func(at int) error {
+		events, tokens, content := 0, 0, false
+		for ; next < len(w.events) && w.events[next].end <= at; next++ {
+			e := w.events[next]
+			events++
+			switch {
+			case o.first == FirstTokenChunk && !e.done, o.first == FirstTokenContent && e.class == classContent,
+				o.first == FirstTokenOutput && e.class != classNone:
+				tokens++
+				content = content || e.class != classReasoning
+			}
+		}
+		if s.events != events || w.vague == "" && (s.tokens != tokens || s.content != content) {
+			return fmt.Errorf("up to byte %d: events %d, tokens %d, content %t; want %d, %d, %t",
+				at, s.events, s.tokens, s.content, events, tokens, content)
+		}
+		return nil
+	}
+	at := 0
+	for _, c := range append(slices.Clip(cuts), len(body)) {
+		s.write(body[at:c])
+		if err := check(c); err != nil {
+			return r, err
+		}
+		at = c
+	}
+	s.end()
+	if err := check(len(body) + 1); err != nil {
+		return r, err
+	}
+	r = stResult{finish: string(s.finish.bytes()), model: string(s.model.bytes()), detail: string(s.detail.bytes()),
+		terminal: s.terminal, failed: s.streamError, protocol: s.protocol,
+		bad: s.badEvents + s.usage.bad, truncated: s.truncated, reasoned: s.reasoned}
+	r.usage, r.input, r.output = s.usage.total()
+	return r, nil
+}
+
+// stExpected is the result that the reference asks for.
+func stExpected(w *stWant) stResult {
+	r := stResult{finish: w.finish, model: w.model, detail: w.detail, terminal: w.terminal, failed: w.failed, protocol: w.protocol, bad: w.bad}
+	r.usage, r.input, r.output = stTotal(w.protocol, w.counts)
+	for _, e := range w.events {
+		r.reasoned = r.reasoned || e.class == classReasoning
+	}
+	return r
+}
+
+// TestStreamsCutAnywhere compares with the reference: whole, in two pieces at
+// each offset, and in random pieces, with the memo and without.
+func TestStreamsCutAnywhere(t *testing.T) {
+	streams, sets := 160, 10_000
+	if testing.Short() {
+		streams, sets = 40, 1_000
+	}
+	seen := map[Protocol]int{}
+	modes := []FirstToken{FirstTokenOutput, FirstTokenContent, FirstTokenChunk}
+	for seed := range streams {
+		g := &stGen{Rand: rand.New(rand.NewPCG(uint64(seed), 1))}
+		body := g.stream()
+		ndjson := g.ndjson
+		w := stReference(body, ndjson, ProtocolAuto)
+		require.Empty(t, w.vague, "seed %d: %q", seed, body)
+		require.NotEmpty(t, w.events, "seed %d", seed)
+		seen[w.protocol]++
+		want := stExpected(w)
+		o := stOptions{ndjson: ndjson, first: modes[seed%3]}
+		run := func(cuts []int) {
+			t.Helper()
+			got, err := stRun([]byte(body), cuts, w, o)
+			got.truncated = 0 // it depends on the cuts, by design
+			if err != nil || got != want {
+				t.Fatalf("seed %d, cuts %v, memo %t: %v\n got %+v\nwant %+v\n%q", seed, cuts, !o.noMemo, err, got, want, body)
+			}
+		}
+		for _, o.noMemo = range []bool{false, true} {
+			run(nil)
+			step := 1 + len(body)/6000 // long streams: not at each offset
+			for at := 1; at < len(body); at += step {
+				run([]int{at})
+			}
+		}
+		for k := range sets / streams {
+			o.noMemo, o.first = k%4 == 0, modes[k%3]
+			run(g.cuts(len(body)))
+		}
+		o.noMemo = false
+		every := make([]int, 0, len(body))
+		for at := 1; at < len(body); at++ {
+			every = append(every, at)
+		}
+		run(every)
+	}
+	for _, p := range []Protocol{ProtocolAuto, ProtocolOpenAI, ProtocolResponses, ProtocolAnthropic, ProtocolOllama} {
+		require.NotZero(t, seen[p], "the corpus has no stream of %v", p)
+	}
+}

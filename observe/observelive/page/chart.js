@@ -1,0 +1,258 @@
+'use strict';
+// One chart: SVG paths over a shared time axis. It knows nothing of the page around it.
+
+const Chart = (() => {
+	const NS = 'http://www.w3.org/2000/svg';
+	const MAX_POINTS = 900;
+	const DASHES = ['', '7 3', '2 3', '9 3 2 3', '4 2', '1 4', '12 4', '6 2 2 2'];
+	const PAD = { top: 10, right: 10, bottom: 20, left: 46 };
+	let serial = 0;
+
+	function svg(tag, attrs, parent) {
+		const e = document.createElementNS(NS, tag);
+		for (const k in attrs) e.setAttribute(k, attrs[k]);
+		if (parent) parent.appendChild(e);
+		return e;
+	}
+
+	// bounds returns the first index with time >= from and the first with time > to.
+	function bounds(t, from, to) {
+		let lo = 0, hi = t.length;
+		while (lo < hi) { const m = (lo + hi) >> 1; if (t[m] < from) lo = m + 1; else hi = m; }
+		const start = lo;
+		hi = t.length;
+		while (lo < hi) { const m = (lo + hi) >> 1; if (t[m] <= to) lo = m + 1; else hi = m; }
+		return [start, lo];
+	}
+
+	// nearest is the index of the sample nearest to a time, -1 without one.
+	function nearest(t, ms) {
+		const [i] = bounds(t, ms, Infinity);
+		if (i >= t.length) return t.length - 1;
+		return i > 0 && ms - t[i - 1] < t[i] - ms ? i - 1 : i;
+	}
+
+	// thin keeps the first, lowest, highest and last point of each bucket, so that spikes stay.
+	function thin(t, v, lo, hi) {
+		const out = [];
+		if (hi - lo <= MAX_POINTS) {
+			for (let i = lo; i < hi; i++) out.push([t[i], v[i]]);
+			return out;
+		}
+		const per = Math.ceil((hi - lo) / (MAX_POINTS / 3));
+		// Buckets stand on absolute indexes, or the curve would shimmer as it scrolls.
+		for (let b = lo - (lo % per); b < hi; b += per) {
+			let min = -1, max = -1, gap = -1;
+			for (let i = Math.max(b, lo); i < Math.min(b + per, hi); i++) {
+				if (isNaN(v[i])) { gap = i; continue; }
+				if (min < 0 || v[i] < v[min]) min = i;
+				if (max < 0 || v[i] > v[max]) max = i;
+			}
+			for (const i of [...new Set([min, max, gap])].filter((i) => i >= 0).sort((a, b) => a - b)) out.push([t[i], v[i]]);
+		}
+		return out;
+	}
+
+	class Plot {
+		constructor(host, label) {
+			this.host = host;
+			this.id = 'plot' + ++serial;
+			this.root = svg('svg', { role: 'img', 'aria-labelledby': this.id + 't ' + this.id + 'd', class: 'svg' }, host);
+			this.title = svg('title', { id: this.id + 't' }, this.root);
+			this.title.textContent = label;
+			this.desc = svg('desc', { id: this.id + 'd' }, this.root);
+			const defs = svg('defs', {}, this.root);
+			const fade = svg('linearGradient', { id: this.id + 'g', x1: 0, y1: 0, x2: 0, y2: 1 }, defs);
+			this.stops = [svg('stop', { offset: 0, 'stop-opacity': 0.2 }, fade), svg('stop', { offset: 1, 'stop-opacity': 0 }, fade)];
+			const clip = svg('clipPath', { id: this.id + 'c' }, defs);
+			this.clip = svg('rect', {}, clip);
+			this.bands = svg('g', {}, this.root);
+			this.grid = svg('g', { class: 'grid' }, this.root);
+			this.curves = svg('g', { 'clip-path': 'url(#' + this.id + 'c)' }, this.root);
+			this.empty = svg('text', { class: 'empty', 'text-anchor': 'middle' }, this.root);
+			this.cross = svg('g', { class: 'cross', visibility: 'hidden' }, this.root);
+			this.line = svg('line', {}, this.cross);
+			this.dots = svg('g', {}, this.cross);
+			this.when = svg('text', { class: 'when' }, this.cross);
+		}
+
+		// draw paints series [{v, color, index, limit}] over t from view.from to view.to.
+		draw(t, series, o) {
+			const w = this.host.clientWidth, h = this.host.clientHeight;
+			if (w < 40 || h < 40) return;
+			this.w = w; this.h = h; this.o = o; this.t = t; this.series = series;
+			const x0 = PAD.left, x1 = w - PAD.right, y0 = PAD.top, y1 = h - PAD.bottom;
+			this.root.setAttribute('viewBox', '0 0 ' + w + ' ' + h);
+			for (const [k, v] of [['x', x0], ['y', 0], ['width', Math.max(0, x1 - x0 + 3)], ['height', y1 + 2]]) this.clip.setAttribute(k, v);
+			const [lo, hi] = bounds(t, o.from, o.to);
+			const first = Math.max(0, lo - 1); // a line comes in from the left
+			this.x = (ms) => x0 + ((ms - o.from) / (o.to - o.from)) * (x1 - x0);
+			const tops = o.stack ? this.pile(series, first, hi) : null;
+			let min = Infinity, max = -Infinity, any = false;
+			series.forEach((s, k) => {
+				const v = tops ? tops[k] : s.v;
+				for (let i = lo; i < hi; i++) {
+					if (isNaN(v[i])) continue;
+					if (!s.limit) any = true;
+					if (v[i] < min) min = v[i];
+					if (v[i] > max) max = v[i];
+				}
+			});
+			const range = this.range(any ? min : 0, any ? max : 1, o);
+			this.y = (v) => y1 - ((v - range.lo) / (range.hi - range.lo)) * (y1 - y0);
+			this.paintGrid(x0, x1, y1, range, any);
+			this.paintMarks(y0, y1, x0, x1);
+			this.paintCurves(t, series, tops, first, hi, y1);
+			this.empty.textContent = any ? '' : o.empty;
+			this.empty.setAttribute('x', (x0 + x1) / 2);
+			this.empty.setAttribute('y', (y0 + y1) / 2 + 4);
+			this.describe(series, lo, hi, any);
+		}
+
+		// pile adds each curve onto those below it.
+		pile(series, lo, hi) {
+			const sum = [];
+			return series.map((s) => {
+				const out = [];
+				for (let i = lo; i < hi; i++) {
+					if (!isNaN(s.v[i])) sum[i] = (sum[i] || 0) + s.v[i];
+					out[i] = sum[i] === undefined ? NaN : sum[i];
+				}
+				return out;
+			});
+		}
+
+		// range is the span of the y axis: from zero, unless the values keep far from it.
+		range(min, max, o) {
+			let lo = Math.min(0, min), hi = Math.max(0, max);
+			if (o.fit && min > 0 && max - min < 0.6 * max) lo = min - Math.max((max - min) * 0.12, max * 0.01);
+			if (o.unit === 'ratio' && hi > 0.4 && hi <= 1) hi = 1;
+			if (hi - lo < 1e-12) hi = lo + (o.unit === 's' ? 0.001 : 1);
+			if (o.unit !== 'ratio' || hi !== 1) hi += (hi - lo) * 0.08;
+			return { lo, hi, ticks: Format.ticks(lo, hi, o.rows, o.unit) };
+		}
+
+		paintGrid(x0, x1, y1, range, any) {
+			this.grid.replaceChildren();
+			const t = range.ticks;
+			for (const v of any ? t.values : [range.lo]) {
+				const y = Math.round(this.y(v)) + 0.5;
+				svg('line', { x1: x0, x2: x1, y1: y, y2: y, class: v === 0 ? 'base' : '' }, this.grid);
+				if (any) svg('text', { x: x0 - 6, y: y + 3.5, 'text-anchor': 'end' }, this.grid).textContent = Format.tick(v, t, v === t.values[t.values.length - 1]);
+			}
+			const times = Format.timeTicks(this.o.from, this.o.to, (this.o.to - this.o.from) * 84 / (x1 - x0));
+			const half = times.seconds ? 24 : 15;
+			for (const ms of times.values) {
+				const x = this.x(ms);
+				if (x < x0 + half - 8 || x > x1 - half + 6) continue;
+				svg('text', { x, y: y1 + 15, 'text-anchor': 'middle' }, this.grid).textContent = Format.clock(ms, times.seconds);
+			}
+		}
+
+		paintMarks(y0, y1, x0, x1) {
+			this.bands.replaceChildren();
+			for (const m of this.o.marks) {
+				const a = this.x(m.at), b = m.end ? this.x(m.end) : a;
+				if (b < x0 || a > x1) continue;
+				const level = /^(critical|error)$/.test(m.severity) ? ' bad' : m.severity === 'warning' ? ' warn' : '';
+				const from = Math.max(a, x0);
+				if (m.end) svg('rect', { x: from, y: y0, width: Math.max(2, Math.min(b, x1) - from), height: y1 - y0, class: 'band' + level }, this.bands);
+				if (a >= x0) svg('line', { x1: a, x2: a, y1: y0, y2: y1, class: 'mark' + level }, this.bands);
+			}
+		}
+
+		paintCurves(t, series, tops, lo, hi, y1) {
+			this.curves.replaceChildren();
+			const plain = series.filter((s) => !s.limit);
+			const shaded = !tops && plain.length <= 3 ? plain[0] : null;
+			for (let k = series.length - 1; k >= 0; k--) {
+				const s = series[k];
+				const v = tops ? tops[k] : s.v;
+				const d = this.path(thin(t, v, lo, hi), s === shaded || tops ? y1 : null);
+				if (d.area) {
+					const fill = svg('path', { d: d.area, class: 'area' }, this.curves);
+					if (tops) { fill.style.fill = s.color; fill.style.opacity = 0.55; }
+					else {
+						for (const stop of this.stops) stop.style.stopColor = s.color;
+						fill.setAttribute('fill', 'url(#' + this.id + 'g)');
+					}
+				}
+				const line = svg('path', { d: d.line, class: s.limit ? 'curve limit' : 'curve' }, this.curves);
+				line.style.stroke = s.color;
+				const dash = s.limit ? '3 4' : tops ? '' : DASHES[s.index % DASHES.length];
+				if (dash) line.setAttribute('stroke-dasharray', dash);
+			}
+		}
+
+		// path writes points as an SVG path, broken at gaps; with base also as an area down to it.
+		path(points, base) {
+			let line = '', area = '', open = false, last = 0, startX = 0, endX = 0, py = 0;
+			const n = (x) => Math.round(x * 10) / 10;
+			const close = () => { if (open && base !== null) area += 'L' + endX + ' ' + n(base) + 'L' + startX + ' ' + n(base) + 'Z'; open = false; };
+			points.forEach(([ms, v], i) => {
+				if (isNaN(v) || (open && ms - last > this.o.gap)) close();
+				if (isNaN(v)) return;
+				const x = n(this.x(ms)), y = n(this.y(v));
+				if (!open) {
+					line += 'M' + x + ' ' + y;
+					const next = points[i + 1];
+					if (!next || isNaN(next[1])) line += 'h0.01'; // a lone point is a dot
+					area += 'M' + x + ' ' + y;
+					open = true;
+					startX = x;
+				} else {
+					const to = (this.o.step ? 'L' + x + ' ' + py : '') + 'L' + x + ' ' + y;
+					line += to;
+					area += to;
+				}
+				endX = x; py = y; last = ms;
+			});
+			close();
+			return { line, area: base === null ? '' : area };
+		}
+
+		describe(series, lo, hi, any) {
+			if (!any) { this.desc.textContent = this.o.empty; return; }
+			const says = series.slice(0, 8).map((s) => {
+				let last = NaN, min = Infinity, max = -Infinity;
+				for (let i = lo; i < hi; i++) {
+					if (isNaN(s.v[i])) continue;
+					last = s.v[i]; min = Math.min(min, last); max = Math.max(max, last);
+				}
+				if (isNaN(last)) return s.name + ': no value';
+				const f = (v) => Format.text(v, this.o.unit);
+				return (s.name || 'value') + ': last ' + f(last) + ', minimum ' + f(min) + ', maximum ' + f(max);
+			});
+			this.desc.textContent = says.join('; ');
+		}
+
+		timeAt(px) {
+			const x0 = PAD.left, x1 = this.w - PAD.right;
+			return this.o.from + ((px - x0) / (x1 - x0)) * (this.o.to - this.o.from);
+		}
+
+		// point shows the crosshair at sample i, or hides it for -1.
+		point(i, label) {
+			const ms = i >= 0 ? this.t[i] : NaN;
+			if (!(ms >= this.o.from && ms <= this.o.to)) { this.cross.setAttribute('visibility', 'hidden'); return; }
+			const x = this.x(ms);
+			this.cross.setAttribute('visibility', 'visible');
+			for (const [k, v] of [['x1', x], ['x2', x], ['y1', PAD.top], ['y2', this.h - PAD.bottom]]) this.line.setAttribute(k, v);
+			this.dots.replaceChildren();
+			let sum = 0;
+			for (const s of this.series) {
+				if (isNaN(s.v[i]) || s.v[i] === undefined) continue;
+				sum += s.v[i];
+				const dot = svg('circle', { cx: x, cy: this.y(this.o.stack ? sum : s.v[i]), r: 3.2 }, this.dots);
+				dot.style.fill = s.color;
+			}
+			this.when.textContent = label ? Format.clock(ms, true) : '';
+			const right = x > this.w - 70;
+			this.when.setAttribute('x', x + (right ? -6 : 6));
+			this.when.setAttribute('y', PAD.top + 3);
+			this.when.setAttribute('text-anchor', right ? 'end' : 'start');
+		}
+	}
+
+	return { Plot, bounds, nearest };
+})();

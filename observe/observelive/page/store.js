@@ -1,0 +1,84 @@
+'use strict';
+// What the page knows: its settings, the layout, and the points of every curve on one time axis.
+
+const Store = (() => {
+	const MIN_SPAN = 30000; // an axis that has little to show is this long
+
+	const S = {
+		layout: null, seq: 0, every: 2000, range: 300000, query: '', off: new Set(), more: new Set(), open: new Map(),
+		frozen: 0, marks: [], hover: NaN, hoverCard: null, lastOK: 0, fails: 0, started: false,
+		fine: { t: [], v: new Map() }, coarse: { t: [], v: new Map(), at: 0 },
+		keys: new Map(), cards: new Map(), sections: new Map(), dirty: false,
+	};
+
+	// take appends points; series that are not told of have a gap.
+	function take(d) {
+		const f = S.fine;
+		if (d.seq < S.seq) { f.t.length = 0; f.v.clear(); } // another life, by another clock
+		S.every = d.every_ms;
+		const n0 = f.t.length, last = n0 ? f.t[n0 - 1] : -Infinity;
+		const skip = d.t.findIndex((t) => t > last);
+		S.seq = d.seq;
+		S.marks = d.marks;
+		if (skip >= 0) {
+			for (let i = skip; i < d.t.length; i++) f.t.push(d.t[i]);
+			for (const s of d.s) {
+				const key = S.keys.get(s.id);
+				if (key === undefined) continue;
+				const v = series(f, key, n0);
+				for (let i = skip; i < d.t.length; i++) {
+					const p = s.p[i - (s.o || 0)];
+					v.push(p === null || p === undefined ? NaN : p);
+				}
+			}
+			for (const v of f.v.values()) while (v.length < f.t.length) v.push(NaN);
+		}
+		const keep = S.layout.keep_ms * 1.02;
+		if (f.t.length && f.t[0] < f.t[f.t.length - 1] - keep * 1.1) { // in lumps
+			const [cut] = Chart.bounds(f.t, f.t[f.t.length - 1] - keep, Infinity);
+			f.t.splice(0, cut);
+			for (const [k, v] of f.v) { v.splice(0, cut); if (v.every(isNaN)) f.v.delete(k); }
+		}
+	}
+
+	function series(store, key, n) {
+		let v = store.v.get(key);
+		if (!v) { v = new Array(n).fill(NaN); store.v.set(key, v); }
+		return v;
+	}
+
+	function takeCoarse(d) {
+		const c = S.coarse = { t: d.t, v: new Map(), at: Date.now() };
+		for (const s of d.s) {
+			const key = S.keys.get(s.id);
+			if (key === undefined) continue;
+			const v = new Array(s.o || 0).fill(NaN);
+			for (const p of s.p) v.push(p === null ? NaN : p);
+			c.v.set(key, v);
+		}
+	}
+
+	// view is the time span on all axes, and whether coarse points are needed for it.
+	function view() {
+		const t = S.fine.t;
+		const end = S.frozen || (t.length ? t[t.length - 1] : Date.now());
+		let from = end - S.range, to = end;
+		const coarse = t.length > 0 && from < t[0] && S.range > S.layout.keep_ms && S.coarse.t.length > 0 && S.coarse.t[0] < t[0];
+		const first = coarse ? S.coarse.t[0] : t.length ? t[0] : end;
+		if (from < first) { from = first; to = Math.max(end, from + MIN_SPAN); }
+		return { from, to, coarse };
+	}
+
+	// points returns the time axis and a lookup of values for a view.
+	function points(v) {
+		const f = S.fine;
+		if (!v.coarse) return { t: f.t, of: (k) => f.v.get(k) || [], gap: S.every * 4 };
+		const c = S.coarse;
+		const [n] = Chart.bounds(c.t, f.t[0], Infinity);
+		const t = c.t.slice(0, n).concat(f.t);
+		const none = new Array(n).fill(NaN);
+		return { t, gap: Math.max(150000, S.every * 4), of: (k) => (c.v.has(k) ? c.v.get(k).slice(0, n) : none).concat(f.v.get(k) || []) };
+	}
+
+	return { S, take, takeCoarse, view, points };
+})();

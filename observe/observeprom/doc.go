@@ -1,0 +1,2 @@
+// Package observeprom exports what package observe measures to Prometheus.
+package observeprom

@@ -1,0 +1,216 @@
+package observeprom
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/calmops/calm/observe"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// series holds the handles of one label set, so that a request looks up no
+// labels. What varies beside the label set is opened at its first use and kept.
+type series struct {
+	exemplar func(context.Context) prometheus.Labels
+
+	itl, tpot, ttfb, firstContent, prefill, decode prometheus.Observer
+	inputSize, outputSize                          prometheus.Observer
+	input, output, bytes                           prometheus.Counter
+
+	ok      [2]*ending // outcome ok, code 200; [1]: streamed
+	okTTFT  histogram  // no error_type
+	endings cache[endingKey, *ending]
+	ttfts   cache[string, histogram] // by error_type
+	queues  cache[queueKey, prometheus.Observer]
+	reasons cache[string, prometheus.Counter]
+	parts   cache[string, prometheus.Counter] // tokens that are parts of input or output
+	slos    cache[sloKey, prometheus.Counter]
+	self    cache[struct{}, prometheus.Observer] // own overhead: no series unless it is measured
+}
+
+// histogram is a child of a HistogramVec.
+type histogram interface {
+	prometheus.Observer
+	prometheus.ExemplarObserver
+}
+
+// ending is what every request that ended in one way moves.
+type ending struct {
+	requests prometheus.Counter
+	duration histogram
+}
+
+type endingKey struct {
+	stream          bool
+	outcome         observe.Outcome
+	code, errorType string
+}
+
+type queueKey struct{ priority, result string }
+
+type sloKey struct {
+	objective string
+	result    observe.SLOResult
+}
+
+// newSeries opens the handles of a label set, and with them its counters at zero.
+func newSeries(f *families, exemplar func(context.Context) prometheus.Labels, l observe.Labels) *series {
+	model, op := l.Model, string(l.Operation)
+	hist := func(id observe.MetricID, labels ...string) histogram {
+		return f.histograms[id].WithLabelValues(labels...).(histogram)
+	}
+	count := func(id observe.MetricID, labels ...string) prometheus.Counter {
+		return f.counters[id].WithLabelValues(labels...)
+	}
+	s := &series{
+		exemplar:     exemplar,
+		itl:          hist(observe.MetricInterTokenLatency, model, op),
+		tpot:         hist(observe.MetricTimePerOutputToken, model, op),
+		ttfb:         hist(observe.MetricTimeToFirstByte, model, op),
+		firstContent: hist(observe.MetricTimeToFirstContent, model, op),
+		prefill:      hist(observe.MetricPrefillDuration, model),
+		decode:       hist(observe.MetricDecodeDuration, model),
+		inputSize:    hist(observe.MetricRequestInputTokens, model),
+		outputSize:   hist(observe.MetricRequestOutputTokens, model),
+		input:        count(observe.MetricTokens, model, typeInput),
+		output:       count(observe.MetricTokens, model, typeOutput),
+		bytes:        count(observe.MetricResponseBytes, model, op),
+	}
+	s.endings.open = func(k endingKey) *ending {
+		stream := strconv.FormatBool(k.stream)
+		return &ending{
+			requests: count(observe.MetricRequests, model, op, stream, k.outcome.String(), k.code),
+			duration: hist(observe.MetricRequestDuration, model, op, stream, k.errorType),
+		}
+	}
+	s.ttfts.open = func(errorType string) histogram {
+		return hist(observe.MetricTimeToFirstToken, model, op, errorType)
+	}
+	s.queues.open = func(k queueKey) prometheus.Observer {
+		return hist(observe.MetricQueueDuration, model, k.priority, k.result)
+	}
+	s.reasons.open = func(reason string) prometheus.Counter { return count(observe.MetricFinish, model, reason) }
+	s.parts.open = func(kind string) prometheus.Counter { return count(observe.MetricTokens, model, kind) }
+	s.slos.open = func(k sloKey) prometheus.Counter {
+		return count(observe.MetricSLO, model, k.objective, k.result.String())
+	}
+	s.self.open = func(struct{}) prometheus.Observer { return hist(observe.MetricOverhead) }
+
+	for i, stream := range []bool{false, true} {
+		s.ok[i] = s.endings.get(endingKey{stream: stream, outcome: observe.OutcomeOK, code: codeOK})
+	}
+	s.okTTFT = s.ttfts.get("")
+	return s
+}
+
+// Gaps implements observe.SeriesSink.
+func (s *series) Gaps(gaps []time.Duration) {
+	for _, g := range gaps {
+		s.itl.Observe(g.Seconds())
+	}
+}
+
+// Request implements observe.SeriesSink. The request is recorded even if the
+// user's Exemplar panics; the Recorder counts that panic.
+func (s *series) Request(ctx context.Context, r *observe.RequestStats) {
+	if s.exemplar == nil {
+		s.record(r, traceExemplar(r))
+		return
+	}
+	var e prometheus.Labels
+	defer func() { s.record(r, e) }()
+	e = checkedExemplar(s.exemplar(ctx))
+}
+
+func (s *series) record(r *observe.RequestStats, exemplar prometheus.Labels) {
+	end := s.ending(r)
+	end.requests.Inc()
+	end.duration.ObserveWithExemplar(r.Duration.Seconds(), exemplar)
+	s.recordTimes(r, exemplar)
+	s.recordTokens(r)
+	if r.ResponseBytes > 0 {
+		s.bytes.Add(float64(r.ResponseBytes))
+	}
+	if r.FinishReason != "" {
+		s.reasons.get(r.FinishReason).Inc()
+	}
+	s.attained(objectiveTTFT, r.SLO.TTFT)
+	s.attained(objectiveTPOT, r.SLO.TPOT)
+	s.attained(objectiveDuration, r.SLO.Duration)
+	if r.Overhead > 0 {
+		s.self.get(struct{}{}).Observe(r.Overhead.Seconds())
+	}
+}
+
+// ending returns the handles for how the request ended: the common case without
+// a look-up.
+func (s *series) ending(r *observe.RequestStats) *ending {
+	if r.Outcome == observe.OutcomeOK && r.Code == codeOK && r.ErrorType == "" {
+		if r.Stream {
+			return s.ok[1]
+		}
+		return s.ok[0]
+	}
+	return s.endings.get(endingKey{r.Stream, r.Outcome, r.Code, r.ErrorType})
+}
+
+// recordTimes observes the durations that the request has.
+func (s *series) recordTimes(r *observe.RequestStats, exemplar prometheus.Labels) {
+	if r.Has(observe.FieldTTFT) {
+		h := s.okTTFT
+		if r.ErrorType != "" {
+			h = s.ttfts.get(r.ErrorType)
+		}
+		h.ObserveWithExemplar(r.TTFT.Seconds(), exemplar)
+	}
+	if r.Has(observe.FieldTTFB) {
+		s.ttfb.Observe(r.TTFB.Seconds())
+	}
+	if r.Has(observe.FieldFirstContent) && r.FirstContent != r.TTFT { // it reasoned first
+		s.firstContent.Observe(r.FirstContent.Seconds())
+	}
+	if r.Has(observe.FieldTPOT) {
+		s.tpot.Observe(r.TPOT.Seconds())
+	}
+	if r.Has(observe.FieldQueue) {
+		result := queueScheduled
+		if r.Abandoned {
+			result = queueAbandoned
+		}
+		s.queues.get(queueKey{r.Priority, result}).Observe(r.Queue.Seconds())
+	}
+	if r.Has(observe.FieldPrefill) {
+		s.prefill.Observe(r.Prefill.Seconds())
+	}
+	if r.Has(observe.FieldDecode) && r.Outcome == observe.OutcomeOK {
+		s.decode.Observe(r.Decode.Seconds())
+	}
+}
+
+// recordTokens counts the tokens whose number is known.
+func (s *series) recordTokens(r *observe.RequestStats) {
+	if r.InputSource != observe.TokensUnknown {
+		s.input.Add(float64(r.Usage.Input))
+		s.inputSize.Observe(float64(r.Usage.Input))
+		s.part(typeCachedInput, r.Usage.CachedInput)
+		s.part(typeCacheWriteInput, r.Usage.CacheWriteInput)
+	}
+	if r.OutputSource != observe.TokensUnknown {
+		s.output.Add(float64(r.Usage.Output))
+		s.outputSize.Observe(float64(r.Usage.Output))
+		s.part(typeReasoning, r.Usage.ReasoningOutput)
+	}
+}
+
+func (s *series) part(kind string, n int64) {
+	if n > 0 {
+		s.parts.get(kind).Add(float64(n))
+	}
+}
+
+func (s *series) attained(objective string, result observe.SLOResult) {
+	if result != observe.SLONotCounted {
+		s.slos.get(sloKey{objective, result}).Inc()
+	}
+}

@@ -1,0 +1,2 @@
+// Package observetest checks implementations of observe.Sink.
+package observetest
