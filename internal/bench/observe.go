@@ -38,7 +38,7 @@ func observeJSON() Suite {
 			{Name: "observe.json.prompt", Doc: "added where 4 KiB of prompt precede the model's name / the same with 64 B",
 				Ours: Added(longPrompt, bareLong), Peer: Added(ours, bare), Open: true},
 		},
-		Measure: onThread(func() ([]Case, func(), error) {
+		Cases: func() ([]Case, func(), error) {
 			long := answer()
 			long.body = prompt(4 << 10)
 			b := caseBuilder{}
@@ -50,7 +50,7 @@ func observeJSON() Suite {
 			b.add(longPrompt, long, b.must(withObserve(observe.Config{}, observeprom.ServingConfig{})))
 			b.cases = append(b.cases, clockCase())
 			return b.cases, func() {}, b.err
-		}),
+		},
 	}
 }
 
@@ -75,7 +75,7 @@ func observeSSE() Suite {
 			{Name: "observe.sse.self", Doc: "added with MeasureSelf / without",
 				Ours: Added(self, bare), Peer: Added(ours, bare), Open: true},
 		},
-		Measure: onThread(func() ([]Case, func(), error) {
+		Cases: func() ([]Case, func(), error) {
 			w := chat(events)
 			b := caseBuilder{}
 			b.add(bare, w, plain)
@@ -88,7 +88,7 @@ func observeSSE() Suite {
 			b.add(self, w, b.must(withObserve(observe.Config{MeasureSelf: true}, observeprom.ServingConfig{})))
 			b.cases = append(b.cases, clockCase())
 			return b.cases, func() {}, b.err
-		}),
+		},
 	}
 }
 
@@ -108,7 +108,7 @@ func observeStreams() Suite {
 		s.Claims = append(s.Claims, Claim{Name: "observe.stream." + k.name, Doc: "added to " + k.doc + " / added to 256 chat chunks",
 			Ours: Added(k.name, k.name+", bare"), Peer: Added(ours, bare), Open: true})
 	}
-	s.Measure = onThread(func() ([]Case, func(), error) {
+	s.Cases = func() ([]Case, func(), error) {
 		b := caseBuilder{}
 		b.add(bare, chat(events), plain)
 		b.add(ours, chat(events), b.must(withObserve(observe.Config{}, observeprom.ServingConfig{})))
@@ -117,7 +117,7 @@ func observeStreams() Suite {
 			b.add(k.name, k.make(), b.must(withObserve(observe.Config{}, observeprom.ServingConfig{})))
 		}
 		return b.cases, func() {}, b.err
-	})
+	}
 	return s
 }
 

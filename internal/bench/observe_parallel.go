@@ -16,7 +16,7 @@ func observeParallel() Suite {
 		Name: "observe.parallel", Unit: Times,
 		Claims: []Claim{{Name: "observe.parallel.locks", Ours: Of(waits),
 			Doc: "times that two streams at once waited for a lock in observe or observeprom (mutex and block profile)"}},
-		Measure: counted(func(func(string) bool) (map[string]float64, error) {
+		Count: func() (map[string]float64, error) {
 			m, err := withObserve(observe.Config{}, observeprom.ServingConfig{})
 			if err != nil {
 				return nil, err
@@ -33,7 +33,7 @@ func observeParallel() Suite {
 				streams.Wait()
 			})
 			return map[string]float64{waits: float64(n)}, nil
-		}),
+		},
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 func observeLoopback() Suite {
 	const jsonOurs, jsonBare = "observe, ten JSON", "bare, ten JSON"
 	return Suite{
-		Name: "observe.loopback",
+		Name: "observe.loopback", Process: true,
 		Claims: []Claim{
 			{Name: "observe.loopback.bare", Doc: "process CPU of a stream over loopback, with observe / bare",
 				Ours: Of(ours), Peer: Of(bare), Bar: 1.12},
@@ -26,7 +26,7 @@ func observeLoopback() Suite {
 			{Name: "observe.loopback.json", Doc: "process CPU of ten JSON answers over loopback, with observe / bare",
 				Ours: Of(jsonOurs), Peer: Of(jsonBare), Open: true},
 		},
-		Measure: inProcess(func() ([]Case, func(), error) {
+		Cases: func() ([]Case, func(), error) {
 			l := loopback{}
 			l.add(bare, chat(events), 1, plain)
 			l.add(ours, chat(events), 1, l.must(withObserve(observe.Config{}, observeprom.ServingConfig{})))
@@ -34,7 +34,7 @@ func observeLoopback() Suite {
 			l.add(jsonBare, answer(), 10, plain)
 			l.add(jsonOurs, answer(), 10, l.must(withObserve(observe.Config{}, observeprom.ServingConfig{})))
 			return l.cases, l.close, l.err
-		}),
+		},
 	}
 }
 
@@ -68,7 +68,7 @@ func (l *loopback) add(name string, w workload, n int, m middleware) {
 	}
 	l.cases = append(l.cases, Case{Name: name, N: n, Run: func(n int) {
 		for range n {
-			body.Reset(w.body)
+			body.data.Reset(w.body)
 			resp, err := client.Do(req)
 			if err != nil {
 				panic("bench: " + err.Error())
@@ -94,7 +94,7 @@ func observeAllocs() Suite {
 			{Name: "observe.allocs.json", Doc: "allocations that observe with observeprom adds to a JSON answer", Ours: Added(one, bare), Bar: 2},
 			{Name: "observe.allocs.chunk", Doc: "allocations of a stream of 512 chunks less those of one of 256", Ours: Added(long, short), Bar: 0},
 		},
-		Measure: counted(func(func(string) bool) (map[string]float64, error) {
+		Count: func() (map[string]float64, error) {
 			m, err := withObserve(observe.Config{}, observeprom.ServingConfig{})
 			if err != nil {
 				return nil, err
@@ -105,7 +105,7 @@ func observeAllocs() Suite {
 				short: allocations(chat(events), m),
 				long:  allocations(chat(2*events), m),
 			}, nil
-		}),
+		},
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 )
@@ -126,10 +127,12 @@ func ollama() workload {
 	return w
 }
 
-// handler is the bare server: it writes what the workload says.
+// handler is the bare server: it reads the request and writes what the workload
+// says.
 func (w workload) handler() http.Handler {
 	media := []string{w.media}
-	return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
 		rw.Header()["Content-Type"] = media
 		if w.unpushed {
 			for _, b := range w.writes {
@@ -158,7 +161,7 @@ func (w workload) served(h http.Handler) func(n int) {
 	req.Header.Set("Content-Type", "application/json")
 	return func(n int) {
 		for range n {
-			body.Reset(w.body)
+			body.data.Reset(w.body)
 			h.ServeHTTP(rw, req)
 		}
 	}
@@ -172,7 +175,9 @@ func (w *nullWriter) Write(b []byte) (int, error) { return len(b), nil }
 func (w *nullWriter) WriteHeader(int)             {}
 func (w *nullWriter) Flush()                      {}
 
-// requestBody is a request body that can be read again after a Reset.
-type requestBody struct{ bytes.Reader }
+// requestBody is a request body that can be read again after a Reset. Like one
+// of net/http, it can do no more than be read.
+type requestBody struct{ data bytes.Reader }
 
-func (*requestBody) Close() error { return nil }
+func (b *requestBody) Read(p []byte) (int, error) { return b.data.Read(p) }
+func (b *requestBody) Close() error               { return nil }

@@ -27,8 +27,12 @@ type Suite struct {
 	Name   string
 	Unit   Unit
 	Claims []Claim
-	// Measure runs the cases that need names.
-	Measure func(need func(name string) bool, lim Limits) (map[string]Summary, error)
+
+	// Cases makes what is timed; done releases what it holds. Figures that are
+	// the same each time come from Count instead.
+	Cases   func() (cases []Case, done func(), err error)
+	Process bool // The work of a case is spread over goroutines: take the CPU time of the process.
+	Count   func() (map[string]float64, error)
 }
 
 // suites returns all of them, in the order of the report.
@@ -49,49 +53,43 @@ func selected(all []Suite, prefix string) []Suite {
 	return some
 }
 
-// A setup makes the cases of a suite; done releases what they hold.
-type setup func() (cases []Case, done func(), err error)
-
-// onThread measures cases that work on the thread that calls them, by its CPU
-// time.
-func onThread(make setup) func(func(string) bool, Limits) (map[string]Summary, error) {
-	return func(need func(string) bool, lim Limits) (map[string]Summary, error) {
-		runtime.LockOSThread() // The work, and the clock that is read around it, stay on one thread.
-		defer runtime.UnlockOSThread()
-		return timed(make, threadCPU, need, lim)
+// measure runs the cases that the claims name.
+func (s Suite) measure(lim Limits) (map[string]Summary, error) {
+	if s.Count != nil {
+		counts, err := s.Count()
+		got := make(map[string]Summary, len(counts))
+		for name, v := range counts {
+			got[name] = Summary{Slices: 1, Min: v, P10: v, P50: v}
+		}
+		return got, err
 	}
-}
-
-// inProcess measures cases whose work is spread over goroutines, by the CPU
-// time of the process. That is noisier: there are ten times as many slices.
-func inProcess(make setup) func(func(string) bool, Limits) (map[string]Summary, error) {
-	return func(need func(string) bool, lim Limits) (map[string]Summary, error) {
-		lim.Rounds *= 10
-		return timed(make, processCPU, need, lim)
-	}
-}
-
-func timed(make setup, clock Clock, need func(string) bool, lim Limits) (map[string]Summary, error) {
-	cases, done, err := make()
+	cases, done, err := s.Cases()
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	cases = slices.DeleteFunc(cases, func(c Case) bool { return !need(c.Name) })
+	needed := s.needed()
+	cases = slices.DeleteFunc(cases, func(c Case) bool { return !needed[c.Name] })
 	start := time.Now()
-	return Measure(cases, clock, func() time.Duration { return time.Since(start) }, lim), nil
+	wall := func() time.Duration { return time.Since(start) }
+	if s.Process {
+		lim.Rounds *= 10 // The whole process is noisier than one thread.
+		return Measure(cases, processCPU, wall, lim), nil
+	}
+	runtime.LockOSThread() // The work, and the clock that is read around it, stay on one thread.
+	defer runtime.UnlockOSThread()
+	return Measure(cases, threadCPU, wall, lim), nil
 }
 
-// counted are figures that are the same each time.
-func counted(count func(need func(string) bool) (map[string]float64, error)) func(func(string) bool, Limits) (map[string]Summary, error) {
-	return func(need func(string) bool, _ Limits) (map[string]Summary, error) {
-		got, err := count(need)
-		all := make(map[string]Summary, len(got))
-		for name, v := range got {
-			all[name] = Summary{Slices: 1, Min: v, P10: v, P50: v}
+// needed are the names of the cases that the claims compare.
+func (s Suite) needed() map[string]bool {
+	names := map[string]bool{}
+	for _, c := range s.Claims {
+		for _, name := range c.cases() {
+			names[name] = true
 		}
-		return all, err
 	}
+	return names
 }
 
 // report measures the suites and writes a line a claim, and with figures a line
@@ -105,13 +103,7 @@ func report(w io.Writer, all []Suite, lim Limits, figures bool) (short int, err 
 	}
 	fmt.Fprintf(w, "%-*s  %10s  %10s  %8s  %6s\n", width, "name", "ours", "peer", "ratio", "bar")
 	for _, s := range all {
-		needed := map[string]bool{}
-		for _, c := range s.Claims {
-			for _, name := range c.cases() {
-				needed[name] = true
-			}
-		}
-		got, err := s.Measure(func(name string) bool { return needed[name] }, lim)
+		got, err := s.measure(lim)
 		if err != nil {
 			return short, fmt.Errorf("%s: %w", s.Name, err)
 		}

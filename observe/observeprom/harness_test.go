@@ -2,6 +2,7 @@ package observeprom
 
 import (
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/calmops/calm/observe"
@@ -15,10 +16,7 @@ import (
 func reader(c prometheus.Collector) func(observe.MetricID, map[string]string) (observetest.Reading, bool) {
 	table := observe.Metrics()
 	return func(id observe.MetricID, labels map[string]string) (r observetest.Reading, ok bool) {
-		for m := range collect(c) {
-			if m.name != table[id].Prometheus || !m.has(labels) {
-				continue
-			}
+		for _, m := range read(c, table[id].Prometheus, labels) {
 			switch {
 			case m.Histogram != nil:
 				r.Count += m.Histogram.GetSampleCount()
@@ -33,41 +31,46 @@ func reader(c prometheus.Collector) func(observe.MetricID, map[string]string) (o
 	}
 }
 
-// sample is one series of a scrape.
-type sample struct {
-	name string
-	*dto.Metric
+// read returns the series of a name that have the labels; an empty value is a
+// label that is empty or absent.
+func read(c prometheus.Collector, name string, labels map[string]string) (found []*dto.Metric) {
+	ch := make(chan prometheus.Metric, 64)
+	go func() {
+		defer close(ch)
+		c.Collect(ch)
+	}()
+	wanted := make(map[*prometheus.Desc]bool) // reading the name of a Desc takes longer than looking it up
+	for m := range ch {
+		d := m.Desc()
+		want, ok := wanted[d]
+		if !ok {
+			want = strings.HasPrefix(d.String(), `Desc{fqName: "`+name+`"`)
+			wanted[d] = want
+		}
+		if !want {
+			continue
+		}
+		out := new(dto.Metric)
+		if err := m.Write(out); err != nil {
+			panic(err)
+		}
+		if has(out, labels) {
+			found = append(found, out)
+		}
+	}
+	return found
 }
 
-func (s sample) has(labels map[string]string) bool {
-	found := maps.Clone(labels)
-	maps.DeleteFunc(found, func(_, v string) bool { return v == "" })
-	for _, p := range s.Label {
+func has(m *dto.Metric, labels map[string]string) bool {
+	missing := maps.Clone(labels)
+	maps.DeleteFunc(missing, func(_, v string) bool { return v == "" })
+	for _, p := range m.Label {
 		if v, ok := labels[p.GetName()]; ok && v != p.GetValue() {
 			return false
 		}
-		delete(found, p.GetName())
+		delete(missing, p.GetName())
 	}
-	return len(found) == 0
-}
-
-// collect yields what a registry would gather from a collector.
-func collect(c prometheus.Collector) func(func(sample) bool) {
-	return func(yield func(sample) bool) {
-		reg := prometheus.NewPedanticRegistry()
-		reg.MustRegister(c)
-		families, err := reg.Gather()
-		if err != nil {
-			panic(err)
-		}
-		for _, f := range families {
-			for _, m := range f.Metric {
-				if !yield(sample{f.GetName(), m}) {
-					return
-				}
-			}
-		}
-	}
+	return len(missing) == 0
 }
 
 func newServing(t testing.TB, cfg ServingConfig) *Serving {

@@ -171,9 +171,9 @@ func objectives(s *scene) {
 // labelSets: many of them, more models than have a place, providers that share
 // a model and an operation.
 func labelSets(s *scene) {
-	rec := s.recorder(observe.Config{MaxModels: 20})
+	rec := s.recorder(observe.Config{MaxModels: 12})
 	ops := []observe.Operation{observe.OperationChat, observe.OperationEmbeddings, "rerank"}
-	for i := range 30 {
+	for i := range 16 {
 		for j, op := range ops {
 			for k, provider := range []string{"openai", "own"} {
 				q := s.start(rec, observe.RequestInfo{Model: fmt.Sprintf("m%d", i), Operation: op, Provider: provider})
@@ -189,8 +189,8 @@ func labelSets(s *scene) {
 	for _, r := range s.stats {
 		models[r.Model] = true
 	}
-	if len(models) != 21 || !models["other"] {
-		s.faultf("20 models have a place, and the Recorder says %q", slices.Sorted(maps.Keys(models)))
+	if len(models) != 13 || !models["other"] {
+		s.faultf("12 models have a place, and the Recorder says %q", slices.Sorted(maps.Keys(models)))
 	}
 	for _, m := range []string{"", "\xff\xfe", "a\x00b"} {
 		s.start(rec, observe.RequestInfo{Model: m}).End(nil)
