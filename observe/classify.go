@@ -2,6 +2,9 @@ package observe
 
 import "bytes"
 
+// maxDetail is how much is kept of what an error event says it is.
+const maxDetail = 64
+
 // event reads the payload of one event. raw is what the memo is taken from, and
 // at the payload's place in it; tail is the end of a payload that is cut.
 func (s *stream) event(raw, payload, tail []byte, at int, name []byte, lines int, cut bool) {
@@ -72,8 +75,10 @@ func (s *stream) classify(e *event, payload, name []byte, cut, whole bool) (bad 
 	switch {
 	case sc.fault == scanBad, sc.fault == scanCut && !cut:
 		return true
-	case sc.fault == scanOK && sc.peek() != 0:
-		return true // something after the value
+	case sc.fault == scanOK:
+		if sc.peek(); sc.p < len(payload) {
+			return true // something after the value
+		}
 	}
 	return sc.fault == scanOK && payload[firstNonSpace(payload)] != '{'
 }
@@ -84,10 +89,11 @@ func firstNonSpace(b []byte) int {
 	return s.p
 }
 
-// remember keeps the shape of a token event.
+// remember keeps the shape of a token event. An escape in it may hold digits
+// that decide, so that shape is not kept.
 func (s *stream) remember(raw []byte, at, lines int, e *event) {
 	n := at + e.valueAt + 1
-	if e.valueAt < 0 || raw == nil || n > memoSize {
+	if e.valueAt < 0 || raw == nil || n > memoSize || bytes.IndexByte(raw[:n], '\\') >= 0 {
 		s.memoLen = 0
 		return
 	}
@@ -104,20 +110,40 @@ func (s *stream) token(c class, tail []byte, cut bool) {
 		s.tokens++
 		s.content = s.content || c == classContent
 	}
-	s.lastRef, s.lastCut, s.hasLast = tail, cut, true
+	s.lastRef, s.lastRaw, s.lastCut, s.hasLast = tail, false, cut, true
 }
 
 // keepLast copies the end of the last token event out of the caller's bytes.
 func (s *stream) keepLast() {
+	if s.lastRef != nil {
+		s.lastLen = copy(s.last[:], s.lastBytes())
+		s.lastRef = nil
+	}
+}
+
+// lastBytes returns as much of the last token event as is kept, wherever it is:
+// what is read of it does not depend on where the Writes are cut.
+func (s *stream) lastBytes() []byte {
 	b := s.lastRef
 	if b == nil {
-		return
+		return s.last[:s.lastLen]
+	}
+	if len(b) > lastSize && !s.lastCut {
+		b = s.payload(b)
 	}
 	if len(b) > lastSize {
 		b, s.lastCut = b[len(b)-lastSize:], true
 	}
-	s.lastLen = copy(s.last[:], b)
-	s.lastRef = nil
+	return b
+}
+
+// payload returns the data of the last token event.
+func (s *stream) payload(b []byte) []byte {
+	if s.lastRaw {
+		s.lastRaw = false
+		return parseFields(b).data
+	}
+	return b
 }
 
 // readLast reads what the last token event says besides its output.
@@ -126,19 +152,11 @@ func (s *stream) readLast() {
 		return
 	}
 	s.hasLast = false
-	b := s.lastRef
-	if b == nil {
-		b = s.last[:s.lastLen]
-	}
+	b := s.lastBytes()
 	s.lastRef = nil
 	if !s.lastCut {
-		if s.kind == bodySSE {
-			if f := parseFields(b); f.datas == 1 {
-				b = f.data // a remembered event is kept with its field names
-			}
-		}
 		var e event
-		s.classify(&e, b, nil, true, true)
+		s.classify(&e, s.payload(b), nil, true, true)
 		s.apply(&e)
 		return
 	}
@@ -156,7 +174,8 @@ func (s *stream) apply(e *event) {
 	if e.failed {
 		s.streamError = true
 		if len(e.detail) > 0 {
-			s.detail.set(e.detail[:min(len(e.detail), 64)])
+			s.detail.set(e.detail)
+			s.detail.cut(maxDetail)
 		}
 	}
 	s.terminal = s.terminal || e.terminal
@@ -168,11 +187,8 @@ func (s *stream) apply(e *event) {
 func (s *stream) search(tail []byte) {
 	s.usage.searchUsage(tail)
 	for _, needle := range [...]string{`finish_reason"`, `stop_reason"`, `done_reason"`} {
-		if at := lastKey(tail, needle); at >= 0 {
-			sc := scanner{b: tail, p: at}
-			if f, ok := sc.str(); ok && sc.fault == scanOK {
-				s.finish.set(f)
-			}
+		if s.searchFinish(tail, needle) {
+			break // vLLM has a stop_reason of another meaning beside its finish_reason
 		}
 	}
 	if s.protocol != ProtocolOllama && s.kind != bodyJSON {
@@ -194,6 +210,24 @@ func (s *stream) search(tail []byte) {
 			s.terminal = s.terminal || sc.isTrue()
 		}
 	}
+}
+
+// searchFinish finds the last such key whose value is a string: of several
+// choices some may go on.
+func (s *stream) searchFinish(tail []byte, needle string) bool {
+	for end := len(tail); end > 0; {
+		at := lastKey(tail[:end], needle)
+		if at < 0 {
+			break
+		}
+		sc := scanner{b: tail, p: at}
+		if f, ok := sc.str(); ok && len(f) > 0 {
+			s.finish.set(f)
+			return true
+		}
+		end = at - len(needle)
+	}
+	return false
 }
 
 // end reads what the end of the body completes: an event without its blank
@@ -231,7 +265,7 @@ func (s *stream) answer() {
 	rotate(s.carry[:], s.carryPos)
 	sc := scanner{b: s.memo[:s.memoLen]}
 	s.learn(e.answer(&sc))
-	s.apply(&event{model: e.model})
+	s.apply(&e)
 	s.search(s.carry[:])
 }
 

@@ -32,6 +32,7 @@ type stWant struct {
 	terminal, failed      bool
 	bad                   int
 	last                  *stInfo // of a token event that no other event followed yet
+	tokenModel            bool    // a token event names the model: it may be read or not
 
 	vague string // why a payload has more than one reading: compare framing only
 }
@@ -43,6 +44,7 @@ type stInfo struct {
 	failed, terminal      bool
 	counts                map[string]int64
 	bad                   int
+	unclear               string // why another reader may take it for something else
 }
 
 // stLine is a line without its end, and the offset behind the first byte of that.
@@ -148,7 +150,9 @@ func (w *stWant) event(end int, name, data string, ndjson bool) {
 	v, why := stDecode(data)
 	obj, _ := v.(map[string]any)
 	if w.protocol == ProtocolAuto && obj != nil {
-		w.protocol, why = stShape(obj, ndjson, why)
+		if w.protocol, why = stShape(obj, ndjson, why); w.protocol != ProtocolAuto && w.last != nil {
+			why = "the event before is read by the protocol that is known now"
+		}
 	}
 	var i stInfo
 	switch {
@@ -164,9 +168,13 @@ func (w *stWant) event(end int, name, data string, ndjson bool) {
 	if name == "error" {
 		i.failed = true
 	}
-	if i.failed && i.class != classNone {
+	if (i.failed || name == "ping") && i.class != classNone {
 		why = "output and an error in one event"
 	}
+	if i.unclear != "" {
+		why = i.unclear
+	}
+	w.tokenModel = w.tokenModel || i.class != classNone && i.model != ""
 	if i.failed || name == "ping" {
 		i.class = classNone
 	}
@@ -258,6 +266,7 @@ type stResult struct {
 	terminal, failed      bool
 	protocol              Protocol
 	bad, truncated        int
+	tokens                int
 	reasoned              bool
 }
 
@@ -290,6 +299,7 @@ func stRun(body []byte, cuts []int, w *stWant, o stOptions) (r stResult, err err
 				content = content || e.class != classReasoning
 			}
 		}
+		r.tokens += s.tokens
 		if s.events != events || w.vague == "" && (s.tokens != tokens || s.content != content) {
 			return fmt.Errorf("up to byte %d: events %d, tokens %d, content %t; want %d, %d, %t",
 				at, s.events, s.tokens, s.content, events, tokens, content)
@@ -308,7 +318,7 @@ func stRun(body []byte, cuts []int, w *stWant, o stOptions) (r stResult, err err
 	if err := check(len(body) + 1); err != nil {
 		return r, err
 	}
-	r = stResult{finish: string(s.finish.bytes()), model: string(s.model.bytes()), detail: string(s.detail.bytes()),
+	r = stResult{tokens: r.tokens, finish: string(s.finish.bytes()), model: string(s.model.bytes()), detail: string(s.detail.bytes()),
 		terminal: s.terminal, failed: s.streamError, protocol: s.protocol,
 		bad: s.badEvents + s.usage.bad, truncated: s.truncated, reasoned: s.reasoned}
 	r.usage, r.input, r.output = s.usage.total()
@@ -328,7 +338,7 @@ func stExpected(w *stWant) stResult {
 // TestStreamsCutAnywhere compares with the reference: whole, in two pieces at
 // each offset, and in random pieces, with the memo and without.
 func TestStreamsCutAnywhere(t *testing.T) {
-	streams, sets := 160, 10_000
+	streams, sets := 100, 10_000
 	if testing.Short() {
 		streams, sets = 40, 1_000
 	}
@@ -347,14 +357,14 @@ func TestStreamsCutAnywhere(t *testing.T) {
 		run := func(cuts []int) {
 			t.Helper()
 			got, err := stRun([]byte(body), cuts, w, o)
-			got.truncated = 0 // it depends on the cuts, by design
+			got.truncated, got.tokens = 0, 0 // the first depends on the cuts, by design; the second is checked
 			if err != nil || got != want {
 				t.Fatalf("seed %d, cuts %v, memo %t: %v\n got %+v\nwant %+v\n%q", seed, cuts, !o.noMemo, err, got, want, body)
 			}
 		}
 		for _, o.noMemo = range []bool{false, true} {
 			run(nil)
-			step := 1 + len(body)/6000 // long streams: not at each offset
+			step := 1 + len(body)/3000 // long streams: not at each offset
 			for at := 1; at < len(body); at += step {
 				run([]int{at})
 			}
@@ -372,5 +382,91 @@ func TestStreamsCutAnywhere(t *testing.T) {
 	}
 	for _, p := range []Protocol{ProtocolAuto, ProtocolOpenAI, ProtocolResponses, ProtocolAnthropic, ProtocolOllama} {
 		require.NotZero(t, seen[p], "the corpus has no stream of %v", p)
+	}
+}
+
+// TestMemoIsExact has pairs of events of which the second resembles the first
+// up to the quote of its output, and is none. The classes are those of a scan.
+func TestMemoIsExact(t *testing.T) {
+	chat := func(s string) string { return "data: {\"choices\":[{\"delta\":{" + s + "}}]}\n\n" }
+	pad := strings.Repeat("x", 5000)
+	for _, c := range []struct{ name, first, second string }{
+		{"empty output", chat(`"content":"a"`), chat(`"content":""`)},
+		{"digits of another length", "id: 9\n" + chat(`"content":"a"`), "id: 10\n" + chat(`"content":""`)},
+		{"digits that vanish", "id: 9\n" + chat(`"content":"a"`), "id: \n" + chat(`"content":"a"`)},
+		{"digits in an escaped key", chat(`"\u0063ontent":"a"`), chat(`"\u0069ontent":"a"`)},
+		{"digits that end a literal", chat(`"x":1,"content":"a"`), chat(`"x":12,"contents":"a"`)},
+		{"reasoning", chat(`"content":"","reasoning":"a"`), chat(`"content":"a"`)},
+		{"a name that follows", chat(`"content":"a"`), strings.TrimSuffix(chat(`"content":"a"`), "\n") + "event: error\n\n"},
+		{"an empty line end", chat(`"content":"a"`), "data: {\"choices\":[{\"delta\":{\"content\":\"\n\n"},
+		{"a name that follows, as many lines", ": c\n" + chat(`"content":"a"`), strings.TrimSuffix(chat(`"content":"a"`), "\n") + "event: error\n\n"},
+		{"a hidden line after data", strings.TrimSuffix(chat(`"content":"`+pad+`"`), "\n") + "id: 1\n\n",
+			strings.TrimSuffix(chat(`"content":"a"`), "\n") + "event: error\n\n"},
+		{"byte order mark and blank line, CR and LF apart", "\ufeff\n" + chat(`"content":"a"`) + ": c\r\n\r", "\n" + strings.TrimSuffix(chat(`"content":"a"`), "\n") + "event: ping\n\n"},
+		{"two data fields", chat(`"content":"a"`), "data: {\"choices\":[{\"delta\":{\"content\":\"\ndata: \"}}]}\n\n"},
+	} {
+		for at := range 1 + len(c.first) { // the first event also spans Writes
+			var got [2][]string
+			for i, noMemo := range []bool{false, true} {
+				s := newStream(bodySSE, ProtocolAuto, FirstTokenOutput)
+				s.noMemo = noMemo
+				for _, piece := range []string{c.first[:at], c.first[at:], c.second, c.second, c.first} {
+					s.write([]byte(piece))
+					got[i] = append(got[i], fmt.Sprint(s.events, s.tokens, s.content))
+				}
+				s.free()
+			}
+			require.Equal(t, got[1], got[0], "%s, cut at %d", c.name, at)
+		}
+	}
+}
+
+// TestLongTokenEvents: what is read of a token event of more than 2 KiB depends
+// neither on the memo nor on the cuts.
+func TestLongTokenEvents(t *testing.T) {
+	long := strings.Repeat("x", 3000)
+	token := `{"choices":[{"finish_reason":"early","delta":{"content":"` + long + `"}}]}`
+	for _, c := range []struct{ body, finish string }{
+		{"data: " + token + "\n\ndata: " + token + "\n\ndata: [DONE]\n\n", ""}, // its beginning is not kept
+		{"data: " + strings.ReplaceAll(token, long, long[:2048-len(token)+3000]) + "\n\ndata: [DONE]\n\n", "early"},
+		{`data: {"choices":[{"delta":{"content":"` + long + `"},"finish_reason":"late"}]}` + "\n\n", "late"},
+		{`data: {"choices":[{"delta":{"content":"` + long + `"},"finish_reason":"late"},{"delta":{},"finish_reason":null}]}` + "\n\n", "late"},
+		{`data: {"choices":[{"delta":{"content":"` + long + `"},"finish_reason":"late","stop_reason":"</s>"}]}` + "\n\n", "late"}, // as vLLM
+	} {
+		for at := range len(c.body) {
+			for _, noMemo := range []bool{false, true} {
+				s := newStream(bodySSE, ProtocolAuto, FirstTokenOutput)
+				s.noMemo = noMemo
+				s.write([]byte(c.body[:at]))
+				s.write([]byte(c.body[at:]))
+				s.end()
+				require.Equal(t, c.finish, string(s.finish.bytes()), "cut at %d, memo %t", at, !noMemo)
+				s.free()
+			}
+		}
+	}
+}
+
+// TestSniff: a body without a type is SSE if it begins like it, however it is cut.
+func TestSniff(t *testing.T) {
+	event := "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n"
+	for _, c := range []struct {
+		body   string
+		tokens int
+	}{{event, 1}, {": hi\n\n" + event, 1}, {"event: x\n" + event, 1}, {":\n" + event, 1}, {"data:{\"choices\":[]}\n\n" + event, 1},
+		{"dat", 0}, {"date: x\n\n", 0}, {"id: 1\n" + event, 0}, {"{\"choices\":[]}", 0}, {" " + event, 0}, {"\n" + event, 0}, {"events: x\n" + event, 0}} {
+		for i := range 1 + len(c.body) {
+			for j := i; j <= len(c.body); j++ {
+				s := newStream(bodySniff, ProtocolAuto, FirstTokenOutput)
+				tokens := 0
+				for _, piece := range []string{c.body[:i], c.body[i:j], c.body[j:]} {
+					s.write([]byte(piece))
+					tokens += s.tokens
+				}
+				require.Equal(t, c.tokens, tokens, "%q cut at %d and %d", c.body, i, j)
+				require.Equal(t, c.tokens > 0, s.kind == bodySSE)
+				s.free()
+			}
+		}
 	}
 }

@@ -161,7 +161,8 @@ func (s *scanner) quoted() (raw []byte, whole bool) {
 }
 
 // str returns the raw content of a string value; any other value is skipped and
-// reports false.
+// reports false. So does a string that the input cuts: a part of a name is
+// another name.
 func (s *scanner) str() (raw []byte, ok bool) {
 	if s.fault != scanOK {
 		return nil, false
@@ -170,7 +171,10 @@ func (s *scanner) str() (raw []byte, ok bool) {
 		s.skip()
 		return nil, false
 	}
-	return s.quoted()
+	if raw, ok = s.quoted(); !ok {
+		return nil, false
+	}
+	return raw, true
 }
 
 // text consumes a value and reports where its opening quote is, if it is a
@@ -219,8 +223,17 @@ func (s *scanner) count() (n int64, ok, bad bool) {
 	if s.fault != scanOK {
 		return 0, false, false
 	}
-	n, err := strconv.ParseInt(string(s.b[at:s.p]), 10, 64)
-	if err != nil || n < 0 || n > 1<<53 {
+	raw := s.b[at:s.p]
+	if len(raw) > len("9007199254740992") { // also a string or an object, of any size
+		return 0, false, true
+	}
+	for _, c := range raw {
+		if !isDigit(c) {
+			return 0, false, true
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if n > 1<<53 {
 		return 0, false, true
 	}
 	return n, true, false
@@ -311,6 +324,7 @@ func (s *scanner) skipLiteral(c byte) {
 				return
 			}
 		}
+		s.fail(scanCut) // the numbers that we read are inside objects: the input cuts this one
 		return
 	default:
 		s.expected()

@@ -67,7 +67,7 @@ func mwNew(t testing.TB, cfg Config) *mwRec {
 	t.Helper()
 	m := &mwRec{
 		sink: &mwSink{series: map[Labels]int{}, gaps: map[Labels][]time.Duration{}},
-		done: make(chan RequestStats, 1<<16),
+		done: make(chan RequestStats, 1<<10),
 	}
 	cfg.Sinks = append(cfg.Sinks, m.sink)
 	cfg.OnRequest = func(s RequestStats) { m.done <- s }
@@ -271,9 +271,9 @@ func TestMatrix(t *testing.T) {
 			}
 			c.Close()
 		}, client: mwUpgrade, seen: 101, outcome: OutcomeHijacked, code: "101"},
-		{name: "status 500", handler: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 500) },
+		{name: "status 500", handler: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusInternalServerError) },
 			seen: 500, outcome: OutcomeServerError, code: "500", error: "500", bytes: 3},
-		{name: "status 429", handler: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 429) },
+		{name: "status 429", handler: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusTooManyRequests) },
 			seen: 429, outcome: OutcomeClientError, code: "429", error: "429", bytes: 3},
 		{name: "error event after 200", handler: func(w http.ResponseWriter, _ *http.Request) {
 			mwSSE(w)

@@ -126,6 +126,10 @@ func (e *event) answer(s *scanner) (p Protocol) {
 					e.choice(s, true)
 				}
 			}
+		case "type":
+			if t, _ := s.str(); string(t) == "message" {
+				p = ProtocolAnthropic
+			}
 		case "stop_reason":
 			p = ProtocolAnthropic
 			if f, ok := s.str(); ok {

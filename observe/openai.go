@@ -66,7 +66,7 @@ func (s *scanner) word() []byte {
 	}
 	switch c := s.peek(); {
 	case c == '"':
-		raw, _ := s.quoted()
+		raw, _ := s.str()
 		return raw
 	case c == '-', c >= '0' && c <= '9':
 		at := s.p
@@ -132,7 +132,7 @@ func (e *event) choice(s *scanner, whole bool) {
 				e.output(classContent, at)
 			}
 		case "finish_reason":
-			if f, ok := s.str(); ok {
+			if f, _ := s.str(); len(f) > 0 {
 				e.finish = f
 			}
 		default:

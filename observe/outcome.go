@@ -20,6 +20,8 @@ const (
 	// [Request.End].
 	OutcomeServerError
 	// OutcomeClientDisconnect is a client that left before its answer was whole.
+	// An error status that is sent only then (a proxy's 502, a handler's 499) is
+	// not recorded: nobody saw it.
 	OutcomeClientDisconnect
 	// OutcomeTimeout is a deadline that passed before the answer was whole.
 	OutcomeTimeout

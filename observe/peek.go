@@ -5,7 +5,10 @@ import (
 	"sync"
 )
 
-const firstPeek = 4 << 10
+const (
+	firstPeek = 4 << 10
+	maxEmpty  = 100 // reads in a row that give nothing, as bufio has it
+)
 
 // peekBuffers holds the common size; larger ones are left to the collector.
 var peekBuffers = sync.Pool{New: func() any { return new([firstPeek]byte) }}
@@ -25,9 +28,9 @@ func (p *peekedBody) peek(body io.ReadCloser, limit int) {
 	p.ReadCloser = body
 	p.small = peekBuffers.Get().(*[firstPeek]byte)
 	buf := p.small[:]
-	n := 0
+	n, empty := 0, 0
 	var f modelFinder
-	for f.state != foundModel && f.state != noModel && n < limit && p.err == nil {
+	for f.state != foundModel && f.state != noModel && n < limit && p.err == nil && empty < maxEmpty {
 		if n == len(buf) {
 			buf = append(buf, make([]byte, len(buf))...)
 			if p.small != nil {
@@ -39,6 +42,9 @@ func (p *peekedBody) peek(body io.ReadCloser, limit int) {
 		m, p.err = body.Read(buf[n:min(len(buf), limit)])
 		f.feed(buf[n:n+m], n)
 		n += m
+		if empty++; m > 0 {
+			empty = 0
+		}
 	}
 	p.buf = buf[:n]
 	if f.state == foundModel {

@@ -70,8 +70,8 @@ func stAt(v any, keys ...string) any {
 	return v
 }
 
-func (i *stInfo) output(c class, if_ bool) {
-	if if_ && i.class == classNone {
+func (i *stInfo) output(c class, is bool) {
+	if is && i.class == classNone {
 		i.class = c
 	}
 }
@@ -85,6 +85,9 @@ func (i *stInfo) fails(v any) {
 	if n, ok := stAt(v, "code").(json.Number); ok {
 		code = n.String()
 	}
+	if i.detail != "" {
+		i.unclear = "two errors"
+	}
 	if i.detail = stIn(v, "type"); i.detail == "" {
 		i.detail = code
 	}
@@ -97,7 +100,7 @@ func (i *stInfo) count(obj any, path ...string) {
 	}
 	n, _ := v.(json.Number)
 	c, err := strconv.ParseInt(n.String(), 10, 64)
-	if err != nil || c < 0 || c > 1<<53 {
+	if err != nil || c > 1<<53 || n[0] == '-' {
 		i.bad++
 		return
 	}
@@ -107,14 +110,23 @@ func (i *stInfo) count(obj any, path ...string) {
 	i.counts[path[len(path)-1]] = c
 }
 
-func (i *stInfo) usage(u any) {
-	for _, k := range []string{"prompt_tokens", "completion_tokens", "input_tokens", "output_tokens",
-		"cache_read_input_tokens", "cache_creation_input_tokens"} {
-		i.count(u, k)
-	}
-	for _, d := range []string{"prompt_tokens_details", "input_tokens_details", "completion_tokens_details", "output_tokens_details"} {
-		for _, k := range []string{"cached_tokens", "cache_write_tokens", "reasoning_tokens", "thinking_tokens"} {
-			i.count(u, d, k)
+// stFields are the paths in the usage object of a protocol.
+var stFields = map[Protocol]string{
+	ProtocolOpenAI:    "prompt_tokens completion_tokens prompt_tokens_details.cached_tokens prompt_tokens_details.cache_write_tokens completion_tokens_details.reasoning_tokens",
+	ProtocolResponses: "input_tokens output_tokens input_tokens_details.cached_tokens input_tokens_details.cache_write_tokens output_tokens_details.reasoning_tokens",
+	ProtocolAnthropic: "input_tokens output_tokens cache_read_input_tokens cache_creation_input_tokens output_tokens_details.thinking_tokens",
+}
+
+// usage reads the fields of p; those of another protocol make it unclear.
+func (i *stInfo) usage(p Protocol, u any) {
+	for other, fields := range stFields {
+		for path := range strings.FieldsSeq(fields) {
+			keys := strings.Split(path, ".")
+			if other == p {
+				i.count(u, keys...)
+			} else if stAt(u, keys...) != nil && !slices.Contains(strings.Fields(stFields[p]), path) {
+				i.unclear = "a count of another protocol"
+			}
 		}
 	}
 }
@@ -129,7 +141,7 @@ func stClassify(p Protocol, obj map[string]any, name string) (i stInfo) {
 	switch p {
 	case ProtocolOpenAI:
 		i.model = stString(obj["model"])
-		i.usage(obj["usage"])
+		i.usage(p, obj["usage"])
 		for _, k := range []string{"prompt_n", "cache_n", "predicted_n"} {
 			i.count(obj["timings"], k)
 		}
@@ -141,8 +153,10 @@ func stClassify(p Protocol, obj map[string]any, name string) (i stInfo) {
 				stIn(d, "function_call", "name") != "" || stIn(d, "function_call", "arguments") != "" ||
 				stIn(d, "audio", "data") != "" || stIn(d, "audio", "transcript") != "" || stIn(c, "text") != ""
 			r := stIn(d, "reasoning_content") != "" || stIn(d, "reasoning") != ""
-			i.output(classContent, content && !r) // both: whichever comes first; the corpus has none
-			reasoning = reasoning || r
+			i.output(classContent, content)
+			if reasoning = reasoning || r; reasoning && i.class == classContent {
+				i.unclear = "output and reasoning: whichever comes first"
+			}
 			if f := stIn(c, "finish_reason"); f != "" {
 				i.finish = f
 			}
@@ -154,7 +168,7 @@ func stClassify(p Protocol, obj map[string]any, name string) (i stInfo) {
 			typ = name
 		}
 		i.model = stIn(obj, "response", "model")
-		i.usage(stAt(obj, "response", "usage"))
+		i.usage(p, stAt(obj, "response", "usage"))
 		i.finish = stIn(obj, "response", "incomplete_details", "reason")
 		i.fails(stAt(obj, "response", "error"))
 		i.fails(obj["error"])
@@ -179,8 +193,10 @@ func stClassify(p Protocol, obj map[string]any, name string) (i stInfo) {
 			typ = name
 		}
 		i.model = stIn(obj, "message", "model")
-		i.usage(stAt(obj, "message", "usage"))
-		i.usage(obj["usage"])
+		if i.usage(p, stAt(obj, "message", "usage")); obj["usage"] != nil && stAt(obj, "message", "usage") != nil {
+			i.unclear = "two usages"
+		}
+		i.usage(p, obj["usage"])
 		i.fails(obj["error"])
 		switch typ {
 		case "content_block_delta":
@@ -209,7 +225,10 @@ func stClassify(p Protocol, obj map[string]any, name string) (i stInfo) {
 		i.fails(obj["error"])
 		i.output(classContent, stIn(obj, "message", "content") != "" || stIn(obj, "response") != "" ||
 			len(stList(stAt(obj, "message", "tool_calls"))) > 0)
-		i.output(classReasoning, stIn(obj, "message", "thinking") != "" || stIn(obj, "thinking") != "")
+		r := stIn(obj, "message", "thinking") != "" || stIn(obj, "thinking") != ""
+		if i.output(classReasoning, r); r && i.class == classContent {
+			i.unclear = "output and reasoning: whichever comes first"
+		}
 		i.terminal = obj["done"] == true
 		i.finish = stString(obj["done_reason"])
 		i.count(obj, "prompt_eval_count")
@@ -234,6 +253,9 @@ func stTotal(p Protocol, n map[string]int64) (u Usage, input, output bool) {
 			CacheWriteInput: n["cache_write_tokens"], ReasoningOutput: n["reasoning_tokens"]}, has("input_tokens"), has("output_tokens")
 	case ProtocolAnthropic:
 		read, write := n["cache_read_input_tokens"], n["cache_creation_input_tokens"]
+		if !has("input_tokens") {
+			return Usage{Output: n["output_tokens"], CachedInput: read, CacheWriteInput: write, ReasoningOutput: n["thinking_tokens"]}, false, has("output_tokens")
+		}
 		return Usage{Input: n["input_tokens"] + read + write, Output: n["output_tokens"], CachedInput: read,
 			CacheWriteInput: write, ReasoningOutput: n["thinking_tokens"]}, has("input_tokens"), has("output_tokens")
 	case ProtocolOllama:
@@ -381,6 +403,7 @@ func TestFirstToken(t *testing.T) {
 		{ProtocolGeneric, content, 1, `{"text":""}`},
 		{ProtocolGeneric, content, 1, `{"error":null}`},
 		{ProtocolGeneric, content, 1, `[{"error":"x"}]`},
+		{ProtocolGeneric, content, 1, "data: data: {\"error\":\"x\"}\n\n"},
 		{ProtocolGeneric, none, 1, `{"a":1,"error":{"type":"t"}}`},
 		{ProtocolGeneric, none, 1, `[DONE]`},
 		{ProtocolGeneric, none, 1, "event: ping\ndata: x\n\n"},
@@ -396,6 +419,8 @@ func TestFirstToken(t *testing.T) {
 			require.Equal(t, c.class != none, s.tokens == 1, "%v %s", p, c.body)
 			require.Equal(t, c.class == content, s.content, "%v %s", p, c.body)
 			require.Equal(t, c.class == reasoning, s.reasoned, "%v %s", p, c.body)
+			s.end()
+			require.Equal(t, strings.Contains(c.body, "event: error") || c.class == none && strings.Contains(c.body, `"error":{`), s.streamError, "%v %s", p, c.body)
 			s.free()
 		}
 	}

@@ -12,8 +12,8 @@ import (
 
 // Request is one request in flight. Its methods are nil-safe, never block on
 // I/O, never fail, and do nothing after End. Any goroutine may call them: a mutex
-// of this one request serialises them. The response writer takes it once for 64
-// gaps, not for a chunk.
+// of this one request serialises them. The response writer takes it a few times
+// a response and once for 64 gaps, not for a chunk.
 type Request struct {
 	rec    *Recorder
 	ctx    context.Context
@@ -306,12 +306,8 @@ func (q *Request) token(n int, at time.Duration) {
 		q.hasToken.Store(true)
 	}
 	m := q.manual
-	if at < 0 {
-		at = 0
-		m.back++
-	}
-	if m.clock.batch(n, at, true) {
-		m.back++
+	if m.clock.batch(n, max(at, 0), true) || at < 0 {
+		m.back++ // once a call, also where both hold
 	}
 	for m.clock.gather(&m.gaps) {
 		m.clock.pending = 0

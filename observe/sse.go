@@ -67,8 +67,8 @@ type fields struct {
 	name  []byte // of the last event field
 	data  []byte // of its only data field, in place
 	at    int    // offset of data in the event
+	line  int    // number of the line of data, from 1
 	datas int    // data fields
-	after bool   // a line follows the data
 }
 
 var (
@@ -81,37 +81,50 @@ var (
 // parseFields reads the lines of an event. With several data fields, data is
 // the last; joinData gives all of them.
 func parseFields(raw []byte) (f fields) {
-	for p := 0; p < len(raw); {
-		line, next := cutLine(raw, p)
-		if v, ok := field(line, dataField); ok {
-			f.data, f.at = v, p+len(line)-len(v)
-			f.datas++
-			f.after = false
-		} else {
-			if v, ok := field(line, nameField); ok {
-				f.name = v
-			}
-			f.after = f.after || f.datas > 0 && len(line) > 0
+	lines := lineCutter{b: raw, lf: -1}
+	for n := 1; ; n++ {
+		line, at, ok := lines.next()
+		if !ok {
+			return f
 		}
-		p = next
+		if v, ok := field(line, dataField); ok {
+			f.data, f.at, f.line = v, at+len(line)-len(v), n
+			f.datas++
+		} else if v, ok := field(line, nameField); ok {
+			f.name = v
+		}
 	}
-	return f
 }
 
-// cutLine returns the line at p without its end, and where the next begins.
-func cutLine(raw []byte, p int) (line []byte, next int) {
-	end := len(raw)
-	if i := bytes.IndexByte(raw[p:], '\n'); i >= 0 {
-		end = p + i
+// lineCutter walks the lines of an event. It looks for each line feed once, so
+// that lines which end in carriage returns cost no more than others.
+type lineCutter struct {
+	b  []byte
+	p  int // the next line
+	lf int // the next line feed at or after p, len(b) if there is none; -1: not looked for
+}
+
+// next returns a line without its end, and its offset.
+func (c *lineCutter) next() (line []byte, at int, ok bool) {
+	if c.p >= len(c.b) {
+		return nil, 0, false
 	}
-	if i := bytes.IndexByte(raw[p:end], '\r'); i >= 0 {
-		end = p + i
+	at = c.p
+	if c.lf < at {
+		c.lf = len(c.b)
+		if i := bytes.IndexByte(c.b[at:], '\n'); i >= 0 {
+			c.lf = at + i
+		}
 	}
-	next = end + 1
-	if end+1 < len(raw) && raw[end] == '\r' && raw[end+1] == '\n' {
-		next++
+	end := c.lf
+	if i := bytes.IndexByte(c.b[at:end], '\r'); i >= 0 {
+		end = at + i
 	}
-	return raw[p:end], next
+	c.p = end + 1
+	if end+1 < len(c.b) && c.b[end] == '\r' && c.b[end+1] == '\n' {
+		c.p++
+	}
+	return c.b[at:end], at, true
 }
 
 // field returns the value of a line if it is that field: what follows the colon
@@ -137,17 +150,20 @@ func field(line, name []byte) ([]byte, bool) {
 // joinData moves the data fields of raw to its front, joined by line feeds, and
 // returns them. It overwrites raw: each field shrinks by its name and colon.
 func joinData(raw []byte) []byte {
-	n := 0
-	for p := 0; p < len(raw); {
-		line, next := cutLine(raw, p)
+	n, joined := 0, false
+	lines := lineCutter{b: raw, lf: -1}
+	for {
+		line, _, ok := lines.next()
+		if !ok {
+			return raw[:n]
+		}
 		if v, ok := field(line, dataField); ok {
-			if n > 0 {
+			if joined {
 				raw[n] = '\n'
 				n++
 			}
+			joined = true
 			n += copy(raw[n:], v)
 		}
-		p = next
 	}
-	return raw[:n]
 }

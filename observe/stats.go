@@ -110,7 +110,7 @@ type RequestStats struct {
 	Overhead    time.Duration // own cost, with Config.MeasureSelf
 	Value       any           // of SetValue
 
-	StatusCode    int    // first final HTTP status; 0: none was sent
+	StatusCode    int    // first final HTTP status; 0: none was sent, or an error to a client that had left
 	Code          string // StatusCode as a label value: "200", "none", "other"
 	ResponseBytes int64  // body bytes that the inner writer accepted
 	Complete      bool   // the terminal event of the stream was seen

@@ -3,6 +3,7 @@ package observe
 import (
 	"bytes"
 	"sync"
+	"unicode/utf8"
 )
 
 // Sizes of the scratch of one stream. Together they stay below 8 KiB, whatever
@@ -55,6 +56,7 @@ type streamState struct {
 
 	lastRef          []byte // payload of the last token event, until the Write returns
 	lastLen          int    // or its copy in last
+	lastRaw          bool   // it has its field names: it was remembered, not parsed
 	lastCut, hasLast bool
 
 	// Of the Write being read.
@@ -76,21 +78,38 @@ type streamState struct {
 	noMemo      bool // tests: scan every event
 }
 
-// word is a short string kept by value: what is longer is cut.
+// maxWord is one byte more than a label value may have, so that a name which was
+// cut is not taken for a whole one.
+const maxWord = maxNameBytes + 1
+
+// word is a short string kept by value: what is longer than maxWord is cut.
 type word struct {
 	n   uint8
-	buf [maxNameBytes + 1]byte // one more than a label value may have, so that a cut name is not taken for a whole one
+	buf [maxNameBytes + utf8.UTFMax]byte // maxWord, and room for the character that crosses it
 }
 
 func (w *word) set(raw []byte) {
+	n := 0
 	if bytes.IndexByte(raw, '\\') >= 0 {
-		w.n = uint8(len(unescape(w.buf[:0], raw)))
-		return
+		n = len(unescape(w.buf[:0], raw))
+	} else {
+		n = copy(w.buf[:], raw)
 	}
-	w.n = uint8(copy(w.buf[:], raw))
+	w.n = uint8(min(n, maxWord))
 }
 
 func (w *word) bytes() []byte { return w.buf[:w.n] }
+
+// cut leaves at most n bytes, and no part of a character.
+func (w *word) cut(n int) {
+	if int(w.n) <= n {
+		return
+	}
+	for n > 0 && !utf8.RuneStart(w.buf[n]) {
+		n--
+	}
+	w.n = uint8(n)
+}
 
 var streams = sync.Pool{New: func() any { return new(stream) }}
 
@@ -161,6 +180,10 @@ func (s *stream) sniff(b []byte) []byte {
 // frames cuts a piece into events.
 func (s *stream) frames(b []byte) {
 	f := &s.framer
+	if f.skipLF && s.carryLen == 0 && b[0] == '\n' { // the second half of the line end of an event that is past
+		f.skipLF = false
+		b = b[1:]
+	}
 	f.reset(b)
 	start := 0
 	for {
@@ -272,6 +295,7 @@ func (s *stream) raw(head, tail []byte, cut bool) {
 	}
 	if s.remembered(head, s.framer.lines) {
 		s.token(s.memoClass, tail, cut)
+		s.lastRaw = true
 		return
 	}
 	f := parseFields(head)
@@ -281,25 +305,26 @@ func (s *stream) raw(head, tail []byte, cut bool) {
 		if !cut {
 			tail = f.data
 		}
-		if f.after {
-			head = nil // the line that follows may change the event: nothing to remember
+		if f.line != s.framer.lines {
+			head = nil // a line that follows may change the event: nothing to remember
 		}
 		s.event(head, f.data, tail, f.at, f.name, s.framer.lines, cut)
 	default:
-		name := append(make([]byte, 0, 64), f.name...)
-		if !cut { // the joined lines need room of our own
-			if s.carryLen == 0 && len(head) <= carrySize {
-				head = s.carry[:copy(s.carry[:], head)]
-			} else if s.carryLen == 0 {
-				head = bytes.Clone(head) // rare: many lines of data, more than fit
-			}
-			head = joinData(head)
-			tail = head
-			s.event(nil, head, tail, 0, name, 0, false)
-			s.keepLast()
-			return
+		// The lines are joined in the carry, over the name. Such an event leaves no
+		// memo, so the name finds room there.
+		s.memoLen = 0
+		name := s.memo[:copy(s.memo[:], f.name)]
+		if s.carryLen == 0 && (cut || len(head) <= carrySize) {
+			head = s.carry[:copy(s.carry[:], head)]
+		} else if s.carryLen == 0 {
+			head = bytes.Clone(head) // rare: many lines of data, more than fit
 		}
-		s.event(nil, joinData(bytes.Clone(head)), tail, 0, name, 0, true)
+		head = joinData(head)
+		if !cut {
+			tail = head
+		}
+		s.event(nil, head, tail, 0, name, 0, cut)
+		s.keepLast()
 	}
 }
 

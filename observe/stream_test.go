@@ -4,9 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
+	"testing"
+	"time"
 	"unicode/utf16"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
 )
 
 // stGen makes streams of every protocol, well formed but in every spelling.
@@ -345,4 +351,134 @@ func (g *stGen) generic() (events []stNamed) {
 		events = append(events, stNamed{"", "[DONE]"})
 	}
 	return events
+}
+
+// stTokens are token chunks of each protocol, of which the numbers move on.
+var stTokens = map[string]string{
+	"openai":    `data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":17,"model":"gpt-4o","choices":[{"index":0,"delta":{"content":"tok"},"finish_reason":null}]}` + "\n\n",
+	"tools":     `data: {"model":"m","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"x"}}]}}]}` + "\n\n",
+	"usage":     `data: {"model":"m","choices":[],"usage":{"prompt_tokens":12345,"completion_tokens":9007199254740993}}` + "\n\n",
+	"big usage": `data: {"model":"m","choices":[],"usage":{"prompt_tokens":"` + strings.Repeat("1", 2000) + `","completion_tokens":{"a":[1,2,3]}}}` + "\n\n",
+	"responses": "event: response.output_text.delta\n" + `data: {"type":"response.output_text.delta","item_id":"msg_1","sequence_number":12,"delta":"tok"}` + "\n\n",
+	"anthropic": "event: content_block_delta\n" + `data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"tok"}}` + "\n\n",
+	"ollama":    `{"model":"llama3","created_at":"2025-01-02T03:04:05.123Z","message":{"role":"assistant","content":"tok"},"done":false}` + "\n",
+	"generic":   "data: plain words\n\n",
+	"lines":     "event: message\ndata: {\"choices\":[{\"delta\":\ndata: {\"content\":\"tok\"}}]}\n\n",
+	"error":     `data: {"choices":[],"error":{"type":"server_error","code":503,"message":"boom"}}` + "\n\n",
+	"done":      "data: [DONE]\n\n",
+	"comment":   ": keep-alive\n\n",
+}
+
+// TestNoAllocationPerEvent: neither with a hit of the memo nor without, whole or
+// in pieces, nor at the end.
+func TestNoAllocationPerEvent(t *testing.T) {
+	for name, chunk := range stTokens {
+		kind := bodySSE
+		if name == "ollama" {
+			kind = bodyNDJSON
+		}
+		for _, noMemo := range []bool{false, true} {
+			for _, piece := range []int{1, 100, len(chunk), 3 * len(chunk)} {
+				s := newStream(kind, ProtocolAuto, FirstTokenOutput)
+				s.noMemo = noMemo
+				body := []byte(strings.Repeat(chunk, 3))
+				n := testing.AllocsPerRun(50, func() {
+					for b := body; len(b) > 0; b = b[min(piece, len(b)):] {
+						s.write(b[:min(piece, len(b))])
+					}
+					s.end()
+				})
+				require.Zero(t, n, "%s, memo %t, pieces of %d", name, !noMemo, piece)
+				s.free()
+			}
+		}
+	}
+}
+
+func TestScratchIsSmall(t *testing.T) {
+	require.LessOrEqual(t, unsafe.Sizeof(stream{}), uintptr(8<<10))
+}
+
+// TestEndlessStreams: memory does not grow with the length of a stream, of an
+// event, or of a line, nor does the time for a byte.
+func TestEndlessStreams(t *testing.T) {
+	const mb = 1 << 20
+	piece := func(unit string, n int) []byte { return []byte(strings.Repeat(unit, 1+n/len(unit))[:n]) }
+	chunks := piece(stTokens["openai"], len(stTokens["openai"])*190)
+	for _, c := range []struct {
+		name  string
+		kind  bodyKind
+		open  string
+		body  []byte // again and again
+		total int
+	}{
+		{"chunks", bodySSE, "", chunks, 100 * mb},
+		{"one event", bodySSE, `data: {"choices":[{"delta":{"content":"`, piece("words and ", 32<<10), 100 * mb},
+		{"one event, one byte a Write", bodySSE, `data: {"choices":[{"delta":{"content":"`, []byte("x"), 4 * mb},
+		{"chunks, one byte a Write", bodySSE, "", nil, 4 * mb},
+		{"one JSON body", bodyJSON, `{"choices":[{"message":{"content":"`, piece("words and ", 32<<10), 100 * mb},
+		{"one line", bodyNDJSON, `{"message":{"content":"`, piece("\\\"usage\\\":", 32<<10), 100 * mb},
+		{"lines of one event that end in CR", bodySSE, "", piece("a\r", 32<<10), 20 * mb},
+		{"events of 60 KiB whose lines end in CR", bodySSE, "", append(piece("a\r", 60<<10), '\r'), 20 * mb},
+		{"lines of data", bodySSE, "", append(piece("data\n", 4000), '\n'), 20 * mb},
+		{"blank lines", bodySSE, "", piece("\n\r", 32<<10), 20 * mb},
+		{"quotes", bodySSE, "", append(piece(`data: {"choices":[{"delta":"`+strings.Repeat(`\"`, 10_000), 20<<10), "\n\n"...), 20 * mb},
+		{"backslashes", bodySSE, "", append(piece(`data: {"choices":[{"delta":"`+strings.Repeat(`\`, 20_000), 20<<10), "\n\n"...), 20 * mb},
+		{"usage keys in a tail", bodySSE, `data: {"choices":[`, append(piece(`{"usage":{"usage":{`, 128<<10), "\n\n"...), 10 * mb},
+		{"finish keys in a tail", bodySSE, `data: {"choices":[`, append(piece(`"finish_reason":[`, 128<<10), "\n\n"...), 10 * mb},
+		{"nesting", bodySSE, `data: {"choices":[`, append(append([]byte("data: "), piece("[", 60<<10)...), "\n\n"...), 20 * mb},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() {
+				c.total /= 20
+			}
+			s := newStream(c.kind, ProtocolAuto, FirstTokenOutput)
+			defer s.free()
+			s.write([]byte(c.open))
+			feed := func(total int) {
+				for n := 0; n < total; n += len(c.body) {
+					if c.body == nil { // one byte a Write
+						n++
+						s.write(chunks[n%len(chunks) : n%len(chunks)+1])
+						continue
+					}
+					s.write(c.body)
+				}
+			}
+			feed(c.total / 10)
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			began := time.Now()
+			feed(c.total / 10 * 9)
+			s.end()
+			took := time.Since(began)
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			require.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(64<<10))
+			rate := float64(c.total) / mb / took.Seconds()
+			t.Logf("%.0f MB/s", rate)
+			require.Greater(t, rate, 0.2, "MB/s: more than linear, also with the race detector on a loaded machine")
+		})
+	}
+}
+
+// TestLinesThatEndInCR: one long event of many lines costs what as many bytes
+// in short events do.
+func TestLinesThatEndInCR(t *testing.T) {
+	best := func(event string, n int) time.Duration {
+		s := newStream(bodySSE, ProtocolAuto, FirstTokenOutput)
+		defer s.free()
+		took := time.Hour
+		for range 20 {
+			began := time.Now()
+			for range n {
+				s.write([]byte(event))
+			}
+			took = min(took, time.Since(began))
+		}
+		return took
+	}
+	short, long := best(strings.Repeat("a\r", 1000)+"\r", 32), best(strings.Repeat("a\r", 32_000)+"\r", 1)
+	require.Less(t, long, 6*short, "32 times the lines in one event")
 }

@@ -13,6 +13,7 @@ const (
 	hasReasoning
 	hasAddedRead  // Anthropic: cache reads come on top of input_tokens
 	hasAddedWrite // likewise cache writes
+	hasWhole      // but not on top of prompt_tokens, of a proxy that gives both
 )
 
 // tally is what usage objects have said so far. A field that comes again
@@ -22,9 +23,9 @@ type tally struct {
 	has                                   usageBits
 	input, output, cached, cacheWrite     int64
 	reasoning, addedRead, addedWrite      int64
-	timingsPrompt, timingsCache, timingsN int64 // llama.cpp, used when there is no usage
-	hasTimings                            bool
-	bad                                   int // counts that cannot be
+	timingsPrompt, timingsCache, timingsN int64     // llama.cpp, used when there is no usage
+	timed                                 usageBits // which of them it gave: input, cached, output
+	bad                                   int       // counts that cannot be
 }
 
 // usage reads a usage object of any protocol: the field names do not collide.
@@ -38,7 +39,9 @@ func (t *tally) usage(s *scanner) {
 			return
 		}
 		switch string(k) {
-		case "prompt_tokens", "input_tokens":
+		case "prompt_tokens":
+			t.set(s, &t.input, hasInput|hasWhole)
+		case "input_tokens":
 			t.set(s, &t.input, hasInput)
 		case "completion_tokens", "output_tokens":
 			t.set(s, &t.output, hasOutput)
@@ -77,14 +80,17 @@ func (t *tally) details(s *scanner) {
 	}
 }
 
-func (t *tally) set(s *scanner, field *int64, bit usageBits) {
+func (t *tally) set(s *scanner, field *int64, bits usageBits) { t.note(s, field, &t.has, bits) }
+
+// note reads a count into field, and adds bits to has if it is one.
+func (t *tally) note(s *scanner, field *int64, has *usageBits, bits usageBits) {
 	n, ok, bad := s.count()
 	if bad {
 		t.bad++
 	}
 	if ok {
 		*field = n
-		t.has |= bit
+		*has |= bits
 	}
 }
 
@@ -98,44 +104,41 @@ func (t *tally) timings(s *scanner) {
 		if !ok {
 			return
 		}
-		field := (*int64)(nil)
 		switch string(k) {
 		case "prompt_n":
-			field = &t.timingsPrompt
+			t.note(s, &t.timingsPrompt, &t.timed, hasInput)
 		case "cache_n":
-			field = &t.timingsCache
+			t.note(s, &t.timingsCache, &t.timed, hasCached)
 		case "predicted_n":
-			field = &t.timingsN
+			t.note(s, &t.timingsN, &t.timed, hasOutput)
 		default:
 			s.skip()
-			continue
-		}
-		n, ok, bad := s.count()
-		if bad {
-			t.bad++
-		}
-		if ok {
-			*field = n
-			t.hasTimings = true
 		}
 	}
 }
 
 // total returns the counts as billed, and which of input and output are known.
 func (t *tally) total() (u Usage, input, output bool) {
-	if t.has&(hasInput|hasOutput) == 0 && t.hasTimings {
-		return Usage{Input: t.timingsPrompt + t.timingsCache, CachedInput: t.timingsCache, Output: t.timingsN}, true, true
+	if t.has&(hasInput|hasOutput) == 0 && t.timed != 0 {
+		u = Usage{Output: t.timingsN, CachedInput: t.timingsCache}
+		if t.timed&hasInput != 0 {
+			u.Input = t.timingsPrompt + t.timingsCache
+		}
+		return u, t.timed&hasInput != 0, t.timed&hasOutput != 0
 	}
 	u = Usage{Input: t.input, Output: t.output, CachedInput: t.cached, CacheWriteInput: t.cacheWrite, ReasoningOutput: t.reasoning}
-	if t.has&hasAddedRead != 0 {
-		u.Input += t.addedRead
-		u.CachedInput = t.addedRead
+	if t.has&hasWhole == 0 {
+		if t.has&hasAddedRead != 0 {
+			u.CachedInput = t.addedRead
+		}
+		if t.has&hasAddedWrite != 0 {
+			u.CacheWriteInput = t.addedWrite
+		}
+		if t.has&hasInput != 0 {
+			u.Input += t.addedRead + t.addedWrite
+		}
 	}
-	if t.has&hasAddedWrite != 0 {
-		u.Input += t.addedWrite
-		u.CacheWriteInput = t.addedWrite
-	}
-	return u, t.has&(hasInput|hasAddedRead|hasAddedWrite) != 0, t.has&hasOutput != 0
+	return u, t.has&hasInput != 0, t.has&hasOutput != 0
 }
 
 // searchUsage finds the usage object in the tail of a payload whose beginning
@@ -175,8 +178,8 @@ func (t *tally) merge(o *tally) {
 	}
 	t.has |= o.has
 	t.bad += o.bad
-	if o.hasTimings {
-		t.hasTimings, t.timingsPrompt, t.timingsCache, t.timingsN = true, o.timingsPrompt, o.timingsCache, o.timingsN
+	if o.timed != 0 {
+		t.timed, t.timingsPrompt, t.timingsCache, t.timingsN = o.timed, o.timingsPrompt, o.timingsCache, o.timingsN
 	}
 }
 

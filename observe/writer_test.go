@@ -98,7 +98,7 @@ func TestContentType(t *testing.T) {
 		{name: "10 MB without type", body: strings.Repeat("\x00", 10<<20), taken: -1},
 	} {
 		for _, way := range []string{"write", "string", "bytes", "copy"} {
-			if way == "bytes" && len(c.body) > 1000 {
+			if way == "bytes" && len(c.body) > 1000 || way == "string" && len(c.body) > 2<<20 {
 				continue
 			}
 			t.Run(c.name+"/"+way, func(t *testing.T) {
@@ -135,7 +135,7 @@ func TestContentType(t *testing.T) {
 				if c.taken < 0 {
 					c.taken = int64(len(c.body))
 					if c.method == "" {
-						require.Equal(t, c.body, string(got), "the client's bytes")
+						require.True(t, c.body == string(got), "the client's bytes")
 					}
 				}
 				s := m.next(t)

@@ -23,7 +23,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	figures := flags.Bool("v", false, "also print minimum, p10 and p50 of each case")
 	lim := Limits{Slice: 400 * time.Microsecond}
 	flags.DurationVar(&lim.Time, "time", 25*time.Second, "most time for the cases of a suite")
-	flags.IntVar(&lim.Rounds, "rounds", 300, "most slices of a case")
+	flags.IntVar(&lim.Rounds, "rounds", 3000, "most slices of a case")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {

@@ -15,7 +15,7 @@ import (
 // observeLoopback is a real server and its client in this process. One slice is
 // a stream of 256 chunks, or ten JSON answers.
 func observeLoopback() Suite {
-	const jsonOurs, jsonBare = "observe, ten JSON", "bare, ten JSON"
+	const jsonOurs, jsonBare = "observe, JSON", "bare, JSON"
 	return Suite{
 		Name: "observe.loopback", Process: true,
 		Claims: []Claim{
@@ -23,7 +23,7 @@ func observeLoopback() Suite {
 				Ours: Of(ours), Peer: Of(bare), Bar: 1.12},
 			{Name: "observe.loopback.otelhttp", Doc: "the same / with otelhttp and SDK metrics",
 				Ours: Of(ours), Peer: Of(otel), Bar: 1.00},
-			{Name: "observe.loopback.json", Doc: "process CPU of ten JSON answers over loopback, with observe / bare",
+			{Name: "observe.loopback.json", Doc: "process CPU of a JSON answer over loopback, with observe / bare",
 				Ours: Of(jsonOurs), Peer: Of(jsonBare), Open: true},
 		},
 		Cases: func() ([]Case, func(), error) {

@@ -73,7 +73,6 @@ func (s Suite) measure(lim Limits) (map[string]Summary, error) {
 	start := time.Now()
 	wall := func() time.Duration { return time.Since(start) }
 	if s.Process {
-		lim.Rounds *= 10 // The whole process is noisier than one thread.
 		return Measure(cases, processCPU, wall, lim), nil
 	}
 	runtime.LockOSThread() // The work, and the clock that is read around it, stay on one thread.

@@ -8,6 +8,9 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
+// rateSeconds is the span of a rate where samples are closer together.
+const rateSeconds = 2.0
+
 // quantiles plotted of every histogram, and the names of their curves.
 var (
 	histogramQuantiles = []float64{0.5, 0.9, 0.99}
@@ -73,6 +76,10 @@ func (t *table) newborn(created time.Time, told bool) bool {
 	return told && !t.prev.IsZero() && created.After(t.prev)
 }
 
+// unborn is until when a newborn series was certainly not there: its counts are spread over no
+// less than a rate's span, or one event would look like a burst.
+func (t *table) unborn() float64 { return max(0, min(t.before, t.now-rateSeconds)) }
+
 // touch marks the groups of r as seen and returns whether they may take a difference that begins
 // at since.
 func (t *table) touch(g *group, since float64) {
@@ -101,7 +108,7 @@ func (t *table) counter(r *raw, v float64, createdAt time.Time, told bool) {
 	case !first:
 		d, ok = rise(r.value, v, r.created, created)
 	case t.newborn(createdAt, told) && valid(v):
-		since, d, ok = t.before, v, true
+		since, d, ok = t.unborn(), v, true
 	default:
 		since = t.now
 	}
@@ -162,7 +169,7 @@ func (t *table) finish(f *family, v *view, g *group) {
 	points := t.points[:0]
 	switch f.kind {
 	case dto.MetricType_COUNTER:
-		points = append(points, t.scale(v, g.rate(seen, t.now, t.baseSlots)))
+		points = append(points, t.scale(v, g.rate(seen, t.now, t.cfg.Every.Seconds(), t.baseSlots)))
 	case dto.MetricType_SUMMARY:
 		for i := range len(g.tracks) - 1 {
 			if p := math.NaN(); seen && i < len(g.qs) {
@@ -171,7 +178,7 @@ func (t *table) finish(f *family, v *view, g *group) {
 				points = append(points, p)
 			}
 		}
-		points = append(points, g.rate(seen, t.now, t.baseSlots))
+		points = append(points, g.rate(seen, t.now, t.cfg.Every.Seconds(), t.baseSlots))
 		g.tracks[len(g.tracks)-1].part = "rate"
 	case dto.MetricType_HISTOGRAM, dto.MetricType_GAUGE_HISTOGRAM:
 		points = append(points, math.NaN(), math.NaN(), math.NaN(), math.NaN())
@@ -188,18 +195,22 @@ func (t *table) finish(f *family, v *view, g *group) {
 	}
 }
 
-// rate is the rise a second over the shortest span of samples that is at least 2 s, or what there
-// is; after a gap, over the gap.
-func (g *group) rate(seen bool, now float64, slots int) float64 {
+// rate is the rise a second over the shortest span of samples that is about 2 s or longer, or
+// over what there is; after a gap, over the gap.
+func (g *group) rate(seen bool, now float64, every float64, slots int) float64 {
 	if !seen {
 		return math.NaN()
 	}
 	g.total += g.sum
 	from := g.bases[0]
+	for _, b := range g.bases[1:] {
+		if b.at <= now-rateSeconds+every/2 {
+			from = b
+		}
+	}
 	if len(g.bases) > slots {
 		copy(g.bases, g.bases[1:])
 		g.bases = g.bases[:slots]
-		from = g.bases[0]
 	}
 	g.bases = append(g.bases, base{g.total, now})
 	if !g.delta || now <= from.at {

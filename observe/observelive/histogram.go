@@ -95,7 +95,7 @@ func (t *table) classic(r *raw, bounds, counts []float64, createdAt time.Time, t
 		}
 		classicRise(t.deltas, prev, counts)
 	case r.seen == 0 && t.newborn(createdAt, told):
-		since = t.before
+		since = t.unborn()
 		classicRise(t.deltas, nil, counts)
 	default:
 		since, known = t.now, false
@@ -144,7 +144,7 @@ func (t *table) native(r *raw, cur *native, count float64, createdAt time.Time, 
 			rose = count
 		}
 	case r.seen == 0 && t.newborn(createdAt, told):
-		since, rose = t.before, count
+		since, rose = t.unborn(), count
 		t.natDiff.copyFrom(cur)
 	default:
 		since, known = t.now, false

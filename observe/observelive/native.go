@@ -61,6 +61,7 @@ func expand(into []sparse, spans []*dto.BucketSpan, deltas []int64, counts []flo
 		i    int
 		have int64
 	)
+spans:
 	for _, span := range spans {
 		k += int64(span.GetOffset())
 		for range span.GetLength() {
@@ -72,7 +73,7 @@ func expand(into []sparse, spans []*dto.BucketSpan, deltas []int64, counts []flo
 			case i < len(counts):
 				c = counts[i]
 			default:
-				return into
+				break spans
 			}
 			if c > 0 && k > math.MinInt32 && k < math.MaxInt32 && len(into) < maxSpans {
 				into = append(into, sparse{int32(k), c})

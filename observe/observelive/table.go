@@ -382,18 +382,23 @@ func sameLabels(have []label, pairs []*dto.LabelPair) bool {
 	}
 	for i, p := range pairs[:len(have)] {
 		l := have[i]
-		if l.name != p.GetName() {
-			k := slices.IndexFunc(have, func(l label) bool { return l.name == p.GetName() })
+		if !isCut(l.name, p.GetName()) {
+			k := slices.IndexFunc(have, func(l label) bool { return isCut(l.name, p.GetName()) })
 			if k < 0 {
 				return false
 			}
 			l = have[k]
 		}
-		if v := p.GetValue(); l.value != v && (len(v) <= maxLabelBytes || l.value != cutText(v, maxLabelBytes)) {
+		if !isCut(l.value, p.GetValue()) {
 			return false
 		}
 	}
 	return true
+}
+
+// isCut reports whether kept is what cutLabels made of s.
+func isCut(kept, s string) bool {
+	return kept == s || len(s) > maxLabelBytes && kept == cutText(s, maxLabelBytes)
 }
 
 func valid(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

@@ -146,7 +146,7 @@ func (s *series) record(r *observe.RequestStats, exemplar prometheus.Labels) {
 // ending returns the handles for how the request ended: the common case without
 // a look-up.
 func (s *series) ending(r *observe.RequestStats) *ending {
-	if r.Outcome == observe.OutcomeOK && r.Code == codeOK && r.ErrorType == "" {
+	if r.Outcome == observe.OutcomeOK && r.Code == codeOK { // ok has no error type
 		if r.Stream {
 			return s.ok[1]
 		}

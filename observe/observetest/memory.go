@@ -18,9 +18,9 @@ type Memory struct {
 	gaps     map[observe.Labels][]time.Duration
 }
 
-// NewMemory returns an empty Memory.
+// NewMemory returns an empty Memory; its zero value is one too.
 func NewMemory() *Memory {
-	return &Memory{gaps: make(map[observe.Labels][]time.Duration)}
+	return new(Memory)
 }
 
 // Attach implements [observe.Sink]. A Memory reads nothing from its Recorders.
@@ -65,6 +65,9 @@ type memorySeries struct {
 func (s memorySeries) Gaps(gaps []time.Duration) {
 	s.memory.mu.Lock()
 	defer s.memory.mu.Unlock()
+	if s.memory.gaps == nil {
+		s.memory.gaps = make(map[observe.Labels][]time.Duration)
+	}
 	s.memory.gaps[s.labels] = append(s.memory.gaps[s.labels], gaps...)
 }
 

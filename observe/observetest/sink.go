@@ -81,9 +81,9 @@ func (c testCase) check(t *testing.T, newHarness func(*testing.T) Harness) []str
 	return s.faults
 }
 
-// maxSamples bounds the label sets, and the values of a label, that are read of
-// one metric: a Read may cost a whole scrape.
-const maxSamples = 10
+// How many label sets, and values of one label, are read of a metric: a Read may
+// cost a whole scrape. There are nine outcomes.
+const maxSets, maxValues = 5, 10
 
 // compare reads the sink and returns how it differs from the ledger.
 func (l *ledger) compare(h Harness) (faults []string) {
@@ -114,7 +114,7 @@ func (l *ledger) samples(m observe.Metric) []map[string]string {
 	if len(m.Labels) == 0 {
 		return all
 	}
-	for _, key := range spread(keys) {
+	for _, key := range spread(keys, maxSets) {
 		all = append(all, l.rows[m.ID][key].labels)
 	}
 	if len(m.Labels) == 1 {
@@ -125,21 +125,21 @@ func (l *ledger) samples(m observe.Metric) []map[string]string {
 		for _, r := range l.rows[m.ID] {
 			values[r.labels[label]] = true
 		}
-		for _, v := range spread(slices.Sorted(maps.Keys(values))) {
+		for _, v := range spread(slices.Sorted(maps.Keys(values)), maxValues) {
 			all = append(all, map[string]string{label: v})
 		}
 	}
 	return all
 }
 
-// spread picks at most maxSamples, from the first to the last.
-func spread(keys []string) []string {
-	if len(keys) <= maxSamples {
+// spread picks at most n of the keys, from the first to the last.
+func spread(keys []string, n int) []string {
+	if len(keys) <= n {
 		return keys
 	}
-	picked := make([]string, maxSamples)
+	picked := make([]string, n)
 	for i := range picked {
-		picked[i] = keys[i*(len(keys)-1)/(maxSamples-1)]
+		picked[i] = keys[i*(len(keys)-1)/(n-1)]
 	}
 	return picked
 }

@@ -34,7 +34,6 @@ type faults struct {
 	keepStats bool
 	noLive    bool
 	oneRec    bool
-	unlocked  bool
 	silent    bool
 	read      func(m observe.MetricID, labels map[string]string, r Reading) Reading
 	ctx       func(context.Context) bool // whether the request is recorded
@@ -340,8 +339,8 @@ func TestEverySampleIsDistinct(t *testing.T) {
 		for i := range keys {
 			keys[i] = fmt.Sprint(100 + i)
 		}
-		got := spread(keys)
-		assert.Len(t, got, min(n, maxSamples))
+		got := spread(keys, maxValues)
+		assert.Len(t, got, min(n, maxValues))
 		assert.Len(t, slices.Compact(slices.Clone(got)), len(got))
 		if n > 0 {
 			assert.Equal(t, keys[0], got[0])

@@ -33,7 +33,7 @@ const (
 	version       = 1
 	prefixSize    = len(magic) + 2 + 4
 	maxHeader     = 1 << 16
-	maxCheckpoint = 1 << 30
+	maxCheckpoint = 4*maxWeights + 2*maxHeader
 )
 
 type header struct {
@@ -127,7 +127,7 @@ func Load(path string) (*Model, error) {
 }
 
 // Read reads a checkpoint from r up to its end. What it allocates is bounded by
-// a few times the bytes that r really gives, and 1 GiB of them are an error.
+// a few times the bytes that r really gives, and much over 1 GiB is an error.
 func Read(r io.Reader) (*Model, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxCheckpoint+1))
 	if err != nil {
@@ -183,7 +183,7 @@ func (h header) model(weights []byte) (*Model, error) {
 	if slices.Contains([]int{s.embed, s.width, s.layers, s.order, s.buckets}, 0) {
 		return nil, errors.New("a size in the header is zero")
 	}
-	if n := 4 * (s.dense() + s.rows()*s.embed); n != len(weights) {
+	if n := 4 * s.weights(); n != int64(len(weights)) {
 		return nil, fmt.Errorf("%d bytes of weights, want %d", len(weights), n)
 	}
 	m := newModel(h.Config, v)

@@ -181,6 +181,7 @@ func TestHostileHeaders(t *testing.T) {
 		h.Config.Layers, h.Config.Width, h.Config.Embed = maxLayers, maxWidth, maxWidth
 		h.Config.Order, h.Config.Buckets = maxOrder, maxBuckets
 	}
+	large := func(h *header) { h.Config.Buckets = maxBuckets }
 	nan := bytes.Clone(weights)
 	binary.LittleEndian.PutUint32(nan, math.Float32bits(float32(math.NaN())))
 	for name, c := range map[string]struct {
@@ -191,8 +192,9 @@ func TestHostileHeaders(t *testing.T) {
 		"magic":           {[]byte("GGUF....................................................."), "does not begin"},
 		"header too long": {forge(version, math.MaxUint32, nil, nil), "header of 4294967295 bytes"},
 		"not JSON":        {forge(version, 4, []byte("nope"), nil), "header: "},
-		"huge sizes":      {with(huge), "bytes of weights, want"},
-		"beyond sizes":    {with(func(h *header) { h.Config.Width = 1 << 40 }), "Config.Width is 1099511627776"},
+		"huge sizes":      {with(huge), "weights, want at most 268435456"},
+		"large sizes":     {with(large), "bytes of weights, want"},
+		"beyond sizes":    {with(func(h *header) { h.Config.Width = 1 << 30 }), "Config.Width is 1073741824"},
 		"zero size":       {with(func(h *header) { h.Config.Width = 0 }), "a size in the header is zero"},
 		"negative size":   {with(func(h *header) { h.Config.Buckets = -1 }), "Config.Buckets is -1"},
 		"no vocabulary":   {with(func(h *header) { h.Vocab = "" }), "vocabulary: empty"},

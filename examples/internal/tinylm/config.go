@@ -15,7 +15,7 @@ type Config struct {
 	// weights to the last bit, whatever Workers is.
 	Seed uint64
 
-	// Steps is the number of optimizer steps. Defaults to 1000.
+	// Steps is the number of optimizer steps. Defaults to 1500.
 	Steps int
 	// Batch is the number of places in the text that are read side by side.
 	// Defaults to 8.
@@ -77,7 +77,7 @@ func orDefault[T int | float64](v *T, def T) {
 
 // withDefaults returns c with its zero values filled in.
 func (c Config) withDefaults() Config {
-	orDefault(&c.Steps, 1000)
+	orDefault(&c.Steps, 1500)
 	orDefault(&c.Batch, 8)
 	orDefault(&c.Context, 64)
 	orDefault(&c.Layers, 1)
@@ -103,6 +103,7 @@ const (
 	maxBuckets = 1 << 20
 	maxSteps   = 1 << 30
 	maxBatch   = 4096
+	maxWeights = 1 << 28 // 1 GiB
 )
 
 // validate reports every fault of c, which has its defaults.
@@ -126,6 +127,12 @@ func (c Config) validate() error {
 	whole("Embed", c.Embed, maxWidth)
 	whole("Order", c.Order, maxOrder)
 	whole("Buckets", c.Buckets, maxBuckets)
+	if len(errs) == 0 {
+		if n := c.shape(maxVocab).weights(); n > maxWeights {
+			errs = append(errs, fmt.Errorf("tinylm: Config.Layers, Width, Embed, Order and Buckets make %d weights, want at most %d",
+				n, maxWeights))
+		}
+	}
 	positive("LearningRate", c.LearningRate, 1)
 	whole("WarmupSteps", c.WarmupSteps, max(1, c.Steps))
 	positive("WeightDecay", c.WeightDecay, 10)

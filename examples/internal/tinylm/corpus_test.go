@@ -2,6 +2,7 @@ package tinylm
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -53,6 +54,19 @@ func TestGoSourceInstead(t *testing.T) {
 
 	_, err = LoadCorpus(CorpusConfig{GOROOT: t.TempDir()})
 	require.ErrorIs(t, err, ErrCorpus)
+}
+
+// Of the three guesses at GOROOT, the environment's and the go command's.
+func TestGoroot(t *testing.T) {
+	t.Setenv("GOROOT", "from the environment")
+	assert.Equal(t, "from the environment", environment())
+	require.NoError(t, os.Unsetenv("GOROOT"))
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("no go command")
+	}
+	assert.DirExists(t, filepath.Join(goCommand(), "src"))
+	t.Setenv("PATH", "")
+	assert.Empty(t, goCommand())
 }
 
 func TestUserCorpus(t *testing.T) {

@@ -31,6 +31,11 @@ func (s shape) dense() int {
 	return n
 }
 
+// weights is the number of all parameters.
+func (s shape) weights() int64 {
+	return int64(s.dense()) + int64(s.rows())*int64(s.embed)
+}
+
 // matmul is the number of parameters that take part in a matrix product for
 // each token.
 func (s shape) matmul() int {

@@ -14,8 +14,9 @@ const Cards = (() => {
 
 	function el(tag, cls, text, parent) {
 		const e = document.createElement(tag);
+		if (tag === 'button') e.type = tag;
 		if (cls) e.className = cls;
-		if (text !== undefined && text !== null) e.textContent = text;
+		if (text != null) e.textContent = text;
 		if (parent) parent.appendChild(e);
 		return e;
 	}
@@ -35,7 +36,6 @@ const Cards = (() => {
 		c.name = el('span', 'name', p.title, c.cap);
 		c.sim = el('span', 'sim', 'simulated', c.cap);
 		c.flip = el('button', 'flip', 'table', c.cap);
-		c.flip.type = 'button';
 		c.flip.setAttribute('aria-pressed', 'false');
 		c.flip.setAttribute('aria-label', p.title + ' as a table');
 		c.flip.addEventListener('click', () => { c.table = !c.table; c.flip.setAttribute('aria-pressed', String(c.table)); invalidate(); });
@@ -86,7 +86,6 @@ const Cards = (() => {
 		if (p.kind === 'info') { fillFact(c); return; }
 		c.sim.hidden = !p.simulated;
 		c.cap.setAttribute('title', p.metric + (p.help ? ': ' + p.help : ''));
-		c.root.classList.toggle('own', Boolean(p.own));
 		c.curves = p.series.filter((s) => s.part !== 'rate' || p.series.length === 1);
 		c.rates = c.curves.length < p.series.length ? p.series.filter((s) => s.part === 'rate') : [];
 		const leads = (s) => p.head === '=' + s.name;
@@ -113,7 +112,7 @@ const Cards = (() => {
 		c.root.replaceChildren();
 		el('span', 'fact-name', c.panel.title, c.root);
 		for (const s of c.panel.series.slice(0, 12)) {
-			const words = Object.entries(s.labels || {}).filter(([, v]) => v !== '');
+			const words = Object.entries(s.labels || {}).filter(([, v]) => v !== '').sort(([a], [b]) => (b === 'model') - (a === 'model'));
 			const chip = el('span', 'chip', null, c.root);
 			for (const [k, v] of words) {
 				const pair = el('span', 'pair', null, chip);
@@ -136,29 +135,29 @@ const Cards = (() => {
 
 	function drawCard(c, v, data) {
 		const p = c.panel;
-		const values = new Map(c.curves.map((s) => [s.key, data.of(s.key)]));
+		const values = new Map(p.series.map((s) => [s.key, data.of(s.key)]));
 		const [lo, hi] = Chart.bounds(data.t, v.from, v.to);
-		const at = (s, i) => { const x = (values.get(s.key) || [])[i]; return x === undefined ? NaN : x; };
+		const at = (s, i) => values.get(s.key)[i] ?? NaN;
 		const last = (s) => at(s, hi - 1);
 		if (p.kind === 'state') { drawStates(c, last); return; }
 		const list = shown(c, last).filter((s) => s.limit || values.get(s.key).some((x) => !isNaN(x)));
 		const on = list.filter((s) => !S.off.has(s.key));
-		const i = c.plot && !isNaN(S.hover) ? Chart.nearest(data.t, S.hover) : hi - 1;
-		headline(c, on, (s) => at(s, hi - 1), (s) => { const x = data.of(s.key)[hi - 1]; return x === undefined ? NaN : x; });
+		const i = !isNaN(S.hover) ? Chart.nearest(data.t, S.hover) : hi - 1;
+		headline(c, on, c.curves.length === 1 ? (s) => at(s, i) : last);
 		legend(c, list, (s) => at(s, i));
 		c.body.hidden = c.table;
 		c.numbers.hidden = !c.table;
 		if (c.table) { table(c, on, values, lo, hi); return; }
 		c.plot.draw(data.t, on.map((s) => ({ v: values.get(s.key), color: color(s), index: s.index, limit: s.limit, name: s.name })), {
 			from: v.from, to: v.to, unit: p.unit, gap: data.gap, empty: p.empty, marks: S.marks,
-			step: p.kind === 'step', stack: p.kind === 'stack', fit: Boolean(p.fit), rows: p.own ? 3 : 2.2,
+			step: p.kind === 'step', stack: p.kind === 'stack', fit: p.fit, rows: p.own ? 3 : 2.2,
 		});
-		c.plot.point(isNaN(S.hover) ? -1 : Chart.nearest(data.t, S.hover), c === S.hoverCard);
+		c.plot.point(isNaN(S.hover) ? -1 : i, c === S.hoverCard);
 	}
 
 	const atLeast = (s, x) => (s.cap && x >= s.cap * 0.999999 ? '≥ ' : '');
 
-	function headline(c, on, last, rate) {
+	function headline(c, on, last) {
 		const p = c.panel;
 		const live = on.filter((s) => !s.limit && !isNaN(last(s)));
 		let x = NaN, of = '', lead = '';
@@ -177,19 +176,17 @@ const Cards = (() => {
 		c.unit.textContent = parts.u;
 		c.of.textContent = of;
 		c.root.classList.toggle('idle', isNaN(x));
-		const rates = c.rates.map(rate).filter((r) => !isNaN(r));
+		const rates = c.rates.map(last).filter((r) => !isNaN(r));
 		c.rate.textContent = rates.length && live.length ? Format.text(rates.reduce((a, b) => a + b, 0), '/s') : '';
 	}
 
 	function legend(c, list, at) {
-		const single = list.length === 1 && (list[0].name === '' || c.curves.length === 1);
-		c.legend.hidden = single && isNaN(S.hover);
+		c.legend.hidden = c.curves.length === 1; // the headline says it all
 		const nodes = [];
-		for (const s of single && c.legend.hidden ? [] : list) {
+		for (const s of c.legend.hidden ? [] : list) {
 			let b = c.rows.get(s.key);
 			if (!b) {
 				b = el('button', 'key');
-				b.type = 'button';
 				b.swatch = el('span', 'swatch', null, b);
 				b.label = el('span', 'label', '', b);
 				b.val = el('span', 'val', '', b);
@@ -208,7 +205,6 @@ const Cards = (() => {
 		if (hidden > 0 || S.more.has(c.key)) {
 			if (!c.moreButton) {
 				c.moreButton = el('button', 'key more');
-				c.moreButton.type = 'button';
 				c.moreButton.addEventListener('click', () => { if (!S.more.delete(c.key)) S.more.add(c.key); invalidate(); });
 			}
 			c.moreButton.textContent = hidden > 0 ? '+' + hidden + ' more' : 'fewer';

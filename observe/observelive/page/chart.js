@@ -9,9 +9,13 @@ const Chart = (() => {
 	let serial = 0;
 
 	function svg(tag, attrs, parent) {
-		const e = document.createElementNS(NS, tag);
-		for (const k in attrs) e.setAttribute(k, attrs[k]);
+		const e = set(document.createElementNS(NS, tag), attrs);
 		if (parent) parent.appendChild(e);
+		return e;
+	}
+
+	function set(e, attrs) {
+		for (const k in attrs) e.setAttribute(k, attrs[k]);
 		return e;
 	}
 
@@ -83,7 +87,7 @@ const Chart = (() => {
 			this.w = w; this.h = h; this.o = o; this.t = t; this.series = series;
 			const x0 = PAD.left, x1 = w - PAD.right, y0 = PAD.top, y1 = h - PAD.bottom;
 			this.root.setAttribute('viewBox', '0 0 ' + w + ' ' + h);
-			for (const [k, v] of [['x', x0], ['y', 0], ['width', Math.max(0, x1 - x0 + 3)], ['height', y1 + 2]]) this.clip.setAttribute(k, v);
+			set(this.clip, { x: x0, y: 0, width: Math.max(0, x1 - x0 + 3), height: y1 + 2 });
 			const [lo, hi] = bounds(t, o.from, o.to);
 			const first = Math.max(0, lo - 1); // a line comes in from the left
 			this.x = (ms) => x0 + ((ms - o.from) / (o.to - o.from)) * (x1 - x0);
@@ -104,8 +108,7 @@ const Chart = (() => {
 			this.paintMarks(y0, y1, x0, x1);
 			this.paintCurves(t, series, tops, first, hi, y1);
 			this.empty.textContent = any ? '' : o.empty;
-			this.empty.setAttribute('x', (x0 + x1) / 2);
-			this.empty.setAttribute('y', (y0 + y1) / 2 + 4);
+			set(this.empty, { x: (x0 + x1) / 2, y: (y0 + y1) / 2 + 4 });
 			this.describe(series, lo, hi, any);
 		}
 
@@ -116,7 +119,7 @@ const Chart = (() => {
 				const out = [];
 				for (let i = lo; i < hi; i++) {
 					if (!isNaN(s.v[i])) sum[i] = (sum[i] || 0) + s.v[i];
-					out[i] = sum[i] === undefined ? NaN : sum[i];
+					out[i] = sum[i] ?? NaN;
 				}
 				return out;
 			});
@@ -154,7 +157,7 @@ const Chart = (() => {
 			for (const m of this.o.marks) {
 				const a = this.x(m.at), b = m.end ? this.x(m.end) : a;
 				if (b < x0 || a > x1) continue;
-				const level = /^(critical|error)$/.test(m.severity) ? ' bad' : m.severity === 'warning' ? ' warn' : '';
+				const level = ' ' + Format.level(m.severity);
 				const from = Math.max(a, x0);
 				if (m.end) svg('rect', { x: from, y: y0, width: Math.max(2, Math.min(b, x1) - from), height: y1 - y0, class: 'band' + level }, this.bands);
 				if (a >= x0) svg('line', { x1: a, x2: a, y1: y0, y2: y1, class: 'mark' + level }, this.bands);
@@ -171,7 +174,7 @@ const Chart = (() => {
 				const d = this.path(thin(t, v, lo, hi), s === shaded || tops ? y1 : null);
 				if (d.area) {
 					const fill = svg('path', { d: d.area, class: 'area' }, this.curves);
-					if (tops) { fill.style.fill = s.color; fill.style.opacity = 0.55; }
+					if (tops) fill.style.fill = 'color-mix(in srgb, ' + s.color + ' 45%, var(--card))';
 					else {
 						for (const stop of this.stops) stop.style.stopColor = s.color;
 						fill.setAttribute('fill', 'url(#' + this.id + 'g)');
@@ -237,20 +240,18 @@ const Chart = (() => {
 			if (!(ms >= this.o.from && ms <= this.o.to)) { this.cross.setAttribute('visibility', 'hidden'); return; }
 			const x = this.x(ms);
 			this.cross.setAttribute('visibility', 'visible');
-			for (const [k, v] of [['x1', x], ['x2', x], ['y1', PAD.top], ['y2', this.h - PAD.bottom]]) this.line.setAttribute(k, v);
+			set(this.line, { x1: x, x2: x, y1: PAD.top, y2: this.h - PAD.bottom });
 			this.dots.replaceChildren();
 			let sum = 0;
 			for (const s of this.series) {
-				if (isNaN(s.v[i]) || s.v[i] === undefined) continue;
+				if (isNaN(s.v[i])) continue;
 				sum += s.v[i];
 				const dot = svg('circle', { cx: x, cy: this.y(this.o.stack ? sum : s.v[i]), r: 3.2 }, this.dots);
 				dot.style.fill = s.color;
 			}
 			this.when.textContent = label ? Format.clock(ms, true) : '';
 			const right = x > this.w - 70;
-			this.when.setAttribute('x', x + (right ? -6 : 6));
-			this.when.setAttribute('y', PAD.top + 3);
-			this.when.setAttribute('text-anchor', right ? 'end' : 'start');
+			set(this.when, { x: x + (right ? -6 : 6), y: PAD.top + 3, 'text-anchor': right ? 'end' : 'start' });
 		}
 	}
 

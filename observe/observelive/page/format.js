@@ -5,7 +5,7 @@ const Format = (() => {
 	const seconds = [
 		[86400, 'd'], [3600, 'h'], [60, 'min'], [1, 's'], [1e-3, 'ms'], [1e-6, 'µs'], [1e-9, 'ns'],
 	];
-	const binary = [[2 ** 40, 'TiB'], [2 ** 30, 'GiB'], [2 ** 20, 'MiB'], [2 ** 10, 'KiB'], [1, 'B']];
+	const binary = [[2 ** 60, 'EiB'], [2 ** 50, 'PiB'], [2 ** 40, 'TiB'], [2 ** 30, 'GiB'], [2 ** 20, 'MiB'], [2 ** 10, 'KiB'], [1, 'B']];
 	const metric = [[1e12, 'T'], [1e9, 'G'], [1e6, 'M'], [1e3, 'k'], [1, '']];
 
 	// scale returns the divisor and the unit in which a value of this size is shown.
@@ -46,7 +46,7 @@ const Format = (() => {
 
 	// parts returns the number and its unit apart, for a headline.
 	function parts(v, unit, at) {
-		if (v === null || v === undefined || isNaN(v)) return { n: '–', u: '' };
+		if (v == null || isNaN(v)) return { n: '–', u: '' };
 		const s = at || scale(v, unit);
 		return { n: digits(v / s.by).replace('-', '−') + (s.prefix || ''), u: s.unit };
 	}
@@ -109,5 +109,8 @@ const Format = (() => {
 		return { values: out, seconds: step < 60000 };
 	}
 
-	return { parts, text, scale, ticks, tick, clock, ago, timeTicks };
+	// level is the class of a mark's severity.
+	const level = (s) => (/^(critical|error)$/.test(s) ? 'bad' : s === 'warning' ? 'warn' : '');
+
+	return { level, parts, text, scale, ticks, tick, clock, ago, timeTicks };
 })();

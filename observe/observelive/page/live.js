@@ -42,7 +42,6 @@
 	// ---- layout
 
 	function setLayout(l) {
-		const fresh = !S.layout;
 		S.layout = l;
 		S.keys.clear();
 		const seen = new Set();
@@ -59,7 +58,6 @@
 		}
 		for (const [k, c] of S.cards) if (!seen.has(k)) { forget(c); S.cards.delete(k); }
 		arrange();
-		if (fresh) document.title = l.title;
 	}
 
 	function section(name) {
@@ -69,14 +67,12 @@
 		root.id = 'g-' + name.toLowerCase().replace(/[^a-z0-9]+/g, '-');
 		const head = el('h2', '', null, root);
 		const toggle = el('button', 'fold', null, head);
-		toggle.type = 'button';
 		el('span', 'chevron', '', toggle);
 		el('span', '', name, toggle);
 		const count = el('span', 'count', '', toggle);
 		const facts = el('ul', 'facts', null, root);
 		const grid = el('div', 'grid-cards', null, root);
-		s = { name, root, toggle, count, facts, grid, link: null };
-		s.link = el('a', '', name);
+		s = { root, toggle, count, facts, grid, link: el('a', '', name) };
 		s.link.href = '#' + root.id;
 		s.link.addEventListener('click', (e) => { e.preventDefault(); S.open.set(name, true); arrange(); root.scrollIntoView({ block: 'start' }); });
 		toggle.addEventListener('click', () => { S.open.set(name, !isOpen(name)); arrange(); });
@@ -139,7 +135,7 @@
 			eventList.list = el('ol', '', null, eventList);
 		}
 		const rows = S.marks.slice(-30).reverse().map((m) => {
-			const li = el('li', /^(critical|error)$/.test(m.severity) ? 'bad' : m.severity === 'warning' ? 'warn' : '');
+			const li = el('li', Format.level(m.severity));
 			el('time', '', Format.clock(m.at, true) + (m.end ? ' – ' + Format.clock(m.end, true) : ''), li);
 			if (m.severity || m.kind) el('span', 'tag', m.kind || m.severity, li);
 			el('b', '', m.title, li);
@@ -152,11 +148,11 @@
 
 	function foot() {
 		const f = $('foot'), l = S.layout;
-		const open = f.querySelector('details') && f.querySelector('details').open;
+		const open = Boolean(f.querySelector('details[open]'));
 		f.replaceChildren();
 		if (l.missing.length) {
 			const d = el('details', '', null, f);
-			d.open = Boolean(open);
+			d.open = open;
 			el('summary', '', l.missing.length + ' more charts appear when their metrics do', d);
 			el('p', '', l.missing.join(', '), d);
 		}

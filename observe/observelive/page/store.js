@@ -2,6 +2,7 @@
 // What the page knows: its settings, the layout, and the points of every curve on one time axis.
 
 const Store = (() => {
+	const MINUTE = 60000;
 	const MIN_SPAN = 30000; // an axis that has little to show is this long
 
 	const S = {
@@ -27,8 +28,7 @@ const Store = (() => {
 				if (key === undefined) continue;
 				const v = series(f, key, n0);
 				for (let i = skip; i < d.t.length; i++) {
-					const p = s.p[i - (s.o || 0)];
-					v.push(p === null || p === undefined ? NaN : p);
+					v.push(s.p[i - (s.o || 0)] ?? NaN);
 				}
 			}
 			for (const v of f.v.values()) while (v.length < f.t.length) v.push(NaN);
@@ -53,7 +53,7 @@ const Store = (() => {
 			const key = S.keys.get(s.id);
 			if (key === undefined) continue;
 			const v = new Array(s.o || 0).fill(NaN);
-			for (const p of s.p) v.push(p === null ? NaN : p);
+			for (const p of s.p) v.push(p ?? NaN);
 			c.v.set(key, v);
 		}
 	}
@@ -63,7 +63,7 @@ const Store = (() => {
 		const t = S.fine.t;
 		const end = S.frozen || (t.length ? t[t.length - 1] : Date.now());
 		let from = end - S.range, to = end;
-		const coarse = t.length > 0 && from < t[0] && S.range > S.layout.keep_ms && S.coarse.t.length > 0 && S.coarse.t[0] < t[0];
+		const coarse = t.length > 0 && from < t[0] && S.range > S.layout.keep_ms && S.coarse.t.length > 0 && S.coarse.t[0] + MINUTE < t[0];
 		const first = coarse ? S.coarse.t[0] : t.length ? t[0] : end;
 		if (from < first) { from = first; to = Math.max(end, from + MIN_SPAN); }
 		return { from, to, coarse };
@@ -72,10 +72,11 @@ const Store = (() => {
 	// points returns the time axis and a lookup of values for a view.
 	function points(v) {
 		const f = S.fine;
-		if (!v.coarse) return { t: f.t, of: (k) => f.v.get(k) || [], gap: S.every * 4 };
+		const ft = S.frozen ? f.t.slice(0, Chart.bounds(f.t, 0, S.frozen)[1]) : f.t;
+		if (!v.coarse) return { t: ft, of: (k) => f.v.get(k) || [], gap: S.every * 4 };
 		const c = S.coarse;
-		const [n] = Chart.bounds(c.t, f.t[0], Infinity);
-		const t = c.t.slice(0, n).concat(f.t);
+		const [n] = Chart.bounds(c.t, f.t[0] - MINUTE, Infinity);
+		const t = c.t.slice(0, n).concat(ft);
 		const none = new Array(n).fill(NaN);
 		return { t, gap: Math.max(150000, S.every * 4), of: (k) => (c.v.has(k) ? c.v.get(k).slice(0, n) : none).concat(f.v.get(k) || []) };
 	}

@@ -1,0 +1,2 @@
+// Package observeotel exports what package observe measures to OpenTelemetry.
+package observeotel

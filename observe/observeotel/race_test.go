@@ -1,0 +1,5 @@
+//go:build race
+
+package observeotel
+
+const raceEnabled = true
