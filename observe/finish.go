@@ -98,10 +98,17 @@ func (q *Request) fillStats(s *RequestStats, h handlerEnd, w *responseWriter, no
 		r.losses.truncatedEvents.Add(uint64(st.truncated))
 	}
 
-	e := q.ending(h, w)
-	s.Outcome = e.outcome()
-	s.Code = codeLabel(s.StatusCode)
-	s.ErrorType = errorType(s.Outcome, s.StatusCode)
+	if h.code != "" {
+		s.Outcome, s.Code = h.outcome, r.label(r.codes, h.code, otherLabel)
+		if s.ErrorType = errorType(s.Outcome, 0); s.ErrorType == otherErrorType {
+			s.ErrorType = s.Code
+		}
+	} else {
+		e := q.ending(h, w)
+		s.Outcome = e.outcome()
+		s.Code = codeLabel(s.StatusCode)
+		s.ErrorType = errorType(s.Outcome, s.StatusCode)
+	}
 	if s.ErrorType != "" && q.errorType != "" {
 		s.ErrorType = r.label(r.errorTypes, q.errorType, otherErrorType)
 	}

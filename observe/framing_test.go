@@ -339,8 +339,8 @@ func stExpected(w *stWant) stResult {
 // each offset, and in random pieces, with the memo and without.
 func TestStreamsCutAnywhere(t *testing.T) {
 	streams, sets := 100, 10_000
-	if testing.Short() {
-		streams, sets = 40, 1_000
+	if stSlow() {
+		streams, sets = 20, 1_000
 	}
 	seen := map[Protocol]int{}
 	modes := []FirstToken{FirstTokenOutput, FirstTokenContent, FirstTokenChunk}
@@ -365,6 +365,9 @@ func TestStreamsCutAnywhere(t *testing.T) {
 		for _, o.noMemo = range []bool{false, true} {
 			run(nil)
 			step := 1 + len(body)/3000 // long streams: not at each offset
+			if stSlow() {
+				step += 4
+			}
 			for at := 1; at < len(body); at += step {
 				run([]int{at})
 			}
@@ -405,19 +408,21 @@ func TestMemoIsExact(t *testing.T) {
 		{"byte order mark and blank line, CR and LF apart", "\ufeff\n" + chat(`"content":"a"`) + ": c\r\n\r", "\n" + strings.TrimSuffix(chat(`"content":"a"`), "\n") + "event: ping\n\n"},
 		{"two data fields", chat(`"content":"a"`), "data: {\"choices\":[{\"delta\":{\"content\":\"\ndata: \"}}]}\n\n"},
 	} {
-		for at := range 1 + len(c.first) { // the first event also spans Writes
-			var got [2][]string
-			for i, noMemo := range []bool{false, true} {
-				s := newStream(bodySSE, ProtocolAuto, FirstTokenOutput)
-				s.noMemo = noMemo
-				for _, piece := range []string{c.first[:at], c.first[at:], c.second, c.second, c.first} {
-					s.write([]byte(piece))
-					got[i] = append(got[i], fmt.Sprint(s.events, s.tokens, s.content))
+		t.Run(c.name, func(t *testing.T) {
+			for at := 0; at <= len(c.first); at += 1 + len(c.first)/500 { // the first event also spans Writes
+				var got [2][]string
+				for i, noMemo := range []bool{false, true} {
+					s := newStream(bodySSE, ProtocolAuto, FirstTokenOutput)
+					s.noMemo = noMemo
+					for _, piece := range []string{c.first[:at], c.first[at:], c.second, c.second, c.first} {
+						s.write([]byte(piece))
+						got[i] = append(got[i], fmt.Sprint(s.events, s.tokens, s.content))
+					}
+					s.free()
 				}
-				s.free()
+				require.Equal(t, got[1], got[0], "cut at %d", at)
 			}
-			require.Equal(t, got[1], got[0], "%s, cut at %d", c.name, at)
-		}
+		})
 	}
 }
 
@@ -433,7 +438,7 @@ func TestLongTokenEvents(t *testing.T) {
 		{`data: {"choices":[{"delta":{"content":"` + long + `"},"finish_reason":"late"},{"delta":{},"finish_reason":null}]}` + "\n\n", "late"},
 		{`data: {"choices":[{"delta":{"content":"` + long + `"},"finish_reason":"late","stop_reason":"</s>"}]}` + "\n\n", "late"}, // as vLLM
 	} {
-		for at := range len(c.body) {
+		for at := 0; at < len(c.body); at += 7 {
 			for _, noMemo := range []bool{false, true} {
 				s := newStream(bodySSE, ProtocolAuto, FirstTokenOutput)
 				s.noMemo = noMemo

@@ -145,7 +145,7 @@ func stFirstModel(body []byte) (model string, known bool) {
 // TestDamagedStreams does what the fuzz targets do, with words that matter.
 func TestDamagedStreams(t *testing.T) {
 	n := uint64(6_000)
-	if testing.Short() {
+	if stSlow() {
 		n = 600
 	}
 	for seed := range n {

@@ -125,7 +125,7 @@ func TestScannerFindsWhatEncodingJSONFinds(t *testing.T) {
 		stCheckScan(t, []byte(s))
 	}
 	n := 10_000
-	if testing.Short() {
+	if stSlow() {
 		n = 1000
 	}
 	g := &stGen{Rand: rand.New(rand.NewPCG(1, 4)), spaces: true, shuffle: true}

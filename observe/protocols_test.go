@@ -432,3 +432,35 @@ func TestFirstToken(t *testing.T) {
 		require.True(t, s.tokens == 0 && s.reasoned, typ)
 	}
 }
+
+// TestFirstTokenModes: one reasoning stream, written as a proxy may cut it.
+func TestFirstTokenModes(t *testing.T) {
+	chunk := func(delta string) string { return `data: {"choices":[{"delta":` + delta + `}]}` + "\n\n" }
+	writes := []string{
+		": keep-alive\n\n",
+		chunk(`{"role":"assistant","content":""}`),
+		chunk(`{"reasoning":"a"}`) + chunk(`{"reasoning":"b"}`),
+		chunk(`{"reasoning":"c"}`) + chunk(`{"content":"d"}`) + chunk(`{"content":"e"}`)[:30],
+		chunk(`{"content":"e"}`)[30:] + chunk(`{"content":"f"}`) + chunk(`{"content":"g"}`),
+		chunk(`{}`) + "data: [DONE]\n\n",
+	}
+	for mode, want := range map[FirstToken]string{ // of each Write: its tokens, and a + if there is content among them
+		FirstTokenOutput:  "0 0 2 2+ 3+ 0",
+		FirstTokenContent: "0 0 0 1+ 3+ 0",
+		FirstTokenChunk:   "0 1+ 2 2+ 3+ 1+",
+	} {
+		s := newStream(bodySSE, ProtocolAuto, mode)
+		var got []string
+		for _, w := range writes {
+			s.write([]byte(w))
+			g := strconv.Itoa(s.tokens)
+			if s.content {
+				g += "+"
+			}
+			got = append(got, g)
+		}
+		require.Equal(t, want, strings.Join(got, " "), "mode %d", mode)
+		require.True(t, s.terminal && s.reasoned)
+		s.free()
+	}
+}

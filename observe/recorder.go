@@ -15,8 +15,8 @@ type Recorder struct {
 	reg    *registry
 	losses losses
 
-	operations, providers, priorities, errorTypes, reasons *words // label values
-	names                                                  *words // other strings worth sharing
+	operations, providers, priorities, errorTypes, reasons, codes *words // label values
+	names                                                         *words // other strings worth sharing
 
 	servedMu sync.Mutex
 	served   []Served // replaced, never changed in place
@@ -29,6 +29,7 @@ const (
 	maxPriorities = 16
 	maxErrorTypes = 32
 	maxReasons    = 16
+	maxCodes      = 32
 	maxShared     = 256
 )
 
@@ -54,6 +55,7 @@ func New(cfg Config) (*Recorder, error) {
 		priorities: newWords(maxPriorities, ""),
 		errorTypes: newWords(maxErrorTypes, otherErrorType),
 		reasons:    newWords(maxReasons, "stop", "length", "tool_calls", "content_filter"),
+		codes:      newWords(maxCodes),
 		names:      newWords(maxShared),
 	}
 	r.reg = newRegistry(cfg.Models, cfg.MaxModels, r.open)

@@ -326,8 +326,24 @@ func (q *Request) End(err error) {
 	q.finish(handlerEnd{err: err, manual: true})
 }
 
+// EndStatus is End for a protocol that has status codes of its own, such as gRPC:
+// the caller says which outcome a code means. The code is the code label, and the
+// error_type of a client_error or server_error: the first 32 names are kept, then
+// "other". An outcome that is none reads as OutcomeServerError.
+func (q *Request) EndStatus(o Outcome, code string, err error) {
+	if q == nil {
+		return
+	}
+	if int(o) >= len(outcomeWords) {
+		o = OutcomeServerError
+	}
+	q.finish(handlerEnd{err: err, manual: true, code: code, outcome: o})
+}
+
 // handlerEnd is how the code that served a request ended.
 type handlerEnd struct {
+	code     string // of another protocol; then outcome is given too
+	outcome  Outcome
 	manual   bool // by End
 	err      error
 	panicked bool

@@ -111,7 +111,7 @@ type RequestStats struct {
 	Value       any           // of SetValue
 
 	StatusCode    int    // first final HTTP status; 0: none was sent, or an error to a client that had left
-	Code          string // StatusCode as a label value: "200", "none", "other"
+	Code          string // label value: the status, "none", "other", or the code given to EndStatus
 	ResponseBytes int64  // body bytes that the inner writer accepted
 	Complete      bool   // the terminal event of the stream was seen
 

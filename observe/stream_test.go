@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -353,6 +354,14 @@ func (g *stGen) generic() (events []stNamed) {
 	return events
 }
 
+// stSlow reports whether to do less: with -short, and with the race detector,
+// which makes these loops over bytes ten times as long and has no goroutine of
+// theirs to watch.
+func stSlow() bool {
+	info, _ := debug.ReadBuildInfo()
+	return testing.Short() || info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
 // stTokens are token chunks of each protocol, of which the numbers move on.
 var stTokens = map[string]string{
 	"openai":    `data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":17,"model":"gpt-4o","choices":[{"index":0,"delta":{"content":"tok"},"finish_reason":null}]}` + "\n\n",
@@ -429,7 +438,7 @@ func TestEndlessStreams(t *testing.T) {
 		{"nesting", bodySSE, `data: {"choices":[`, append(append([]byte("data: "), piece("[", 60<<10)...), "\n\n"...), 20 * mb},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if testing.Short() {
+			if stSlow() {
 				c.total /= 20
 			}
 			s := newStream(c.kind, ProtocolAuto, FirstTokenOutput)

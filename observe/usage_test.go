@@ -210,3 +210,54 @@ func TestCutNumber(t *testing.T) {
 	s.end()
 	require.Equal(t, "openai bad=1", stSaid(s))
 }
+
+// TestHiddenTails: of an event too long to keep, the beginning tells what it is
+// and the end what it cost.
+func TestHiddenTails(t *testing.T) {
+	for _, c := range []struct{ want, open, event string }{
+		{"openai model=m in=7 out=3 finish=stop", `{"choices":[]}`,
+			`{"model":"m","choices":[{"delta":{"content":"TEXT"},"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":3}}`},
+		{"openai in=7 out=3", `{"choices":[]}`,
+			`{"choices":[],"prompt_filter_results":["TEXT"],"usage":{"prompt_tokens":7,"completion_tokens":3},"usage":null,"more":{"usage":{"cost":1}}}`},
+		{"openai finish=length error detail=t", `{"choices":[]}`, `{"error":{"type":"t","x":{"a":1}},"choices":[{"delta":{"x":"TEXT"},"finish_reason":"length"}]}`},
+		{"responses model=gpt in=36 out=87 cached=32 finish=response.completed terminal", `{"type":"response.created","response":{"model":"gpt"}}`,
+			`{"type":"response.completed","response":{"output":[{"text":"TEXT"}],"model":"gpt","usage":{"input_tokens":36,"input_tokens_details":{"cached_tokens":32},"output_tokens":87},"user":null,"metadata":{}}}`},
+		{"responses in=36 out=87 finish=max_output_tokens terminal", `{"type":"response.created","response":{}}`,
+			`{"type":"response.incomplete","response":{"incomplete_details":{"reason":"max_output_tokens"},"output":[{"text":"TEXT"}],"usage":{"input_tokens":36,"output_tokens":87}}}`},
+		{"anthropic in=3 out=5 finish=end_turn", `{"type":"ping"}`,
+			`{"type":"message_delta","context":"TEXT","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":3,"output_tokens":5}}`},
+		{"ollama model=l in=26 out=282 finish=stop terminal", `{"model":"l","response":"","done":false}`,
+			`{"model":"l","response":"","context":["TEXT"],"done":true,"done_reason":"stop","prompt_eval_count":26,"eval_count":282}`},
+	} {
+		kind, before, after := bodySSE, "data: ", "\n\n"
+		if strings.HasPrefix(c.want, "ollama") {
+			kind, before, after = bodyNDJSON, "", "\n"
+		}
+		for n, truncated := range map[int]int{100: 0, 3000: 0, 5000: 1, 70_000: 1, 500_000: 1} {
+			body := before + c.open + after + before + strings.ReplaceAll(c.event, "TEXT", strings.Repeat(`\"usage\":{\"prompt_tokens\":1},`, n/33+1)) + after
+			for _, piece := range []int{1, 1000, 4097, 66_000, 1 << 20} {
+				if piece < 66_000 && n == 500_000 {
+					continue
+				}
+				s := newStream(kind, ProtocolAuto, FirstTokenOutput)
+				events := 0
+				for b := []byte(body); len(b) > 0; b = b[min(piece, len(b)):] {
+					s.write(b[:min(piece, len(b))])
+					events += s.events
+				}
+				s.end()
+				require.Equal(t, c.want, stSaid(s), "%d bytes, pieces of %d, %.80s", len(body), piece, c.event)
+				require.Equal(t, 2, events)
+				if whole := piece >= len(body); !whole || n > inPlace {
+					require.LessOrEqual(t, s.truncated, truncated)
+				} else {
+					require.Zero(t, s.truncated)
+				}
+				if piece == 1 {
+					require.Equal(t, truncated, s.truncated, "%d bytes", len(body))
+				}
+				s.free()
+			}
+		}
+	}
+}

@@ -205,22 +205,6 @@ func (l *Live) copyPoints(buf []float32, part []*track, lo, hi int, coarse bool)
 	}
 }
 
-// appendPoints writes numbers of 6 significant digits, null for a gap.
-func appendPoints(b []byte, p []float32) []byte {
-	b = append(b, '[')
-	for i, v := range p {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		if v != v {
-			b = append(b, "null"...)
-		} else {
-			b = strconv.AppendFloat(b, float64(v), 'g', 6, 32)
-		}
-	}
-	return append(b, ']')
-}
-
 // marks asks the caller for what happened since a time.
 func (l *Live) marks(since time.Time) (out []dataMark) {
 	out = []dataMark{}

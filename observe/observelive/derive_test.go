@@ -13,7 +13,8 @@ import (
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-func ptr[T any](v T) *T { return &v }
+//go:fix inline
+func ptr[T any](v T) *T { return new(v) }
 
 // pairs makes labels of name, value, name, value, ...
 func pairs(kv ...string) (out []*dto.LabelPair) {
@@ -24,7 +25,7 @@ func pairs(kv ...string) (out []*dto.LabelPair) {
 }
 
 func fam(name string, kind dto.MetricType, metrics ...*dto.Metric) *dto.MetricFamily {
-	return &dto.MetricFamily{Name: &name, Type: &kind, Help: ptr("help of " + name), Metric: metrics}
+	return &dto.MetricFamily{Name: &name, Type: &kind, Help: new("help of " + name), Metric: metrics}
 }
 
 func count(v float64, kv ...string) *dto.Metric {
@@ -41,9 +42,9 @@ func buckets(bounds, counts []float64, kv ...string) *dto.Metric {
 	var sum uint64
 	for i, b := range bounds {
 		sum += uint64(counts[i])
-		h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: ptr(b), CumulativeCount: ptr(sum)})
+		h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: new(b), CumulativeCount: new(sum)})
 	}
-	h.SampleCount = ptr(sum + uint64(counts[len(bounds)]))
+	h.SampleCount = new(sum + uint64(counts[len(bounds)]))
 	return &dto.Metric{Label: pairs(kv...), Histogram: h}
 }
 
@@ -211,7 +212,7 @@ func TestSummary(t *testing.T) {
 	b := newBench(t, nil)
 	f := func(n uint64, q float64) *dto.MetricFamily {
 		return fam("s_seconds", dto.MetricType_SUMMARY, &dto.Metric{Summary: &dto.Summary{
-			SampleCount: &n, Quantile: []*dto.Quantile{{Quantile: ptr(.5), Value: &q}},
+			SampleCount: &n, Quantile: []*dto.Quantile{{Quantile: new(.5), Value: &q}},
 		}})
 	}
 	b.step(f(10, .25))

@@ -16,10 +16,10 @@ func FuzzNative(f *testing.F) {
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0x80}, int32(8), uint64(0))
 	f.Add([]byte{}, int32(-4), uint64(math.MaxUint64))
 	f.Fuzz(func(t *testing.T, raw []byte, schema int32, zero uint64) {
-		h := &dto.Histogram{Schema: &schema, ZeroCount: &zero, ZeroThreshold: ptr(1e-3), SampleCount: &zero}
+		h := &dto.Histogram{Schema: &schema, ZeroCount: &zero, ZeroThreshold: new(1e-3), SampleCount: &zero}
 		for ; len(raw) >= 5; raw = raw[5:] {
 			word := binary.LittleEndian.Uint32(raw)
-			span := &dto.BucketSpan{Offset: ptr(int32(word) >> (raw[4] % 32)), Length: ptr(uint32(raw[4] % 9))}
+			span := &dto.BucketSpan{Offset: new(int32(word) >> (raw[4] % 32)), Length: new(uint32(raw[4] % 9))}
 			if raw[4]&1 == 0 {
 				h.PositiveSpan = append(h.PositiveSpan, span)
 				h.PositiveDelta = append(h.PositiveDelta, int64(int32(word)), int64(raw[4]))

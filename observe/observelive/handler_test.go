@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -256,6 +258,31 @@ func TestDataAfterTheRingWrapped(t *testing.T) {
 func TestNumbersHaveSixDigits(t *testing.T) {
 	p := []float32{1234567.8, 0.1, nan32(), -0.000123456789, 0, 1e20}
 	require.Equal(t, "[1.23457e+06,0.1,null,-0.000123457,0,1e+20]", string(appendPoints(nil, p)))
+}
+
+// The short way writes what strconv writes, but for a seventh digit of five.
+func TestNumbersAgreeWithStrconv(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	for range 200000 {
+		v := float64(float32(math.Exp(rng.NormFloat64()*6) * float64(1-2*rng.IntN(2))))
+		switch rng.IntN(4) {
+		case 0:
+			v = math.Round(v)
+		case 1:
+			v = float64(float32(math.Pow(10, float64(rng.IntN(12)-5))) * (1 - 2*float32(rng.IntN(2))))
+		}
+		text := string(appendNumber(nil, v))
+		got, err := strconv.ParseFloat(text, 64)
+		require.NoError(t, err, text)
+		want, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 6, 32), 64)
+		require.InDelta(t, want, got, math.Abs(v)*1.01e-5, "%v as %s", v, text)
+		require.InDelta(t, v, got, math.Abs(v)*5.01e-6, "%v as %s", v, text)
+		require.LessOrEqual(t, len(text), 13, text)
+		require.True(t, json.Valid([]byte(text)), text)
+	}
+	for v, want := range map[float64]string{99999.96: "100000", 999999.4: "999999", 0.001: "0.001", 0.1: "0.1", 12: "12", -1.5: "-1.5", 0.00999999: "0.00999999", 123456.7: "123457", 1e-4: "0.0001"} {
+		require.Equal(t, want, string(appendNumber(nil, v)))
+	}
 }
 
 func TestGzip(t *testing.T) {

@@ -184,7 +184,6 @@ type folded struct {
 	counts    []float64
 	nat       native
 	isNative  bool
-	created   time.Time
 }
 
 // fold adds a series to the family's other; without room for that either, it is only counted.

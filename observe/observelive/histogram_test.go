@@ -180,8 +180,8 @@ func TestNativeHistogram(t *testing.T) {
 
 func nativeFamily(schema int32, count uint64, offset int32, deltas ...int64) *dto.MetricFamily {
 	return fam("n", dto.MetricType_HISTOGRAM, &dto.Metric{Histogram: &dto.Histogram{
-		SampleCount: &count, Schema: &schema, ZeroThreshold: ptr(1e-9), ZeroCount: ptr(uint64(0)),
-		PositiveSpan:  []*dto.BucketSpan{{Offset: &offset, Length: ptr(uint32(len(deltas)))}},
+		SampleCount: &count, Schema: &schema, ZeroThreshold: new(1e-9), ZeroCount: new(uint64(0)),
+		PositiveSpan:  []*dto.BucketSpan{{Offset: &offset, Length: new(uint32(len(deltas)))}},
 		PositiveDelta: deltas,
 	}})
 }

@@ -46,7 +46,7 @@ func TestSeriesNames(t *testing.T) {
 		fam("one", dto.MetricType_GAUGE, level(1, "a", "x", "b", "y")),
 		fam("two", dto.MetricType_GAUGE, level(1, "same", "s", "b", "y"), level(1, "same", "s", "b", "z")),
 		hist(1, 2, 3, 4),
-		fam("s", dto.MetricType_SUMMARY, &dto.Metric{Summary: &dto.Summary{SampleCount: ptr(uint64(1)), Quantile: []*dto.Quantile{{Quantile: ptr(.75), Value: ptr(1.)}}}}),
+		fam("s", dto.MetricType_SUMMARY, &dto.Metric{Summary: &dto.Summary{SampleCount: new(uint64(1)), Quantile: []*dto.Quantile{{Quantile: new(.75), Value: new(1.)}}}}),
 	)
 	names := make(map[string][]string)
 	for _, p := range b.table.layoutOf().Panels {

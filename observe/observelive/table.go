@@ -3,19 +3,16 @@ package observelive
 import (
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
 )
 
 const (
-	maxLabelBytes = 128
-	maxLabels     = 32
-	maxHelpBytes  = 300
-	trackBytes    = 200 // of one curve and of one series, without its points
-	rawBytes      = 200
-	otherValue    = "other"
+	maxHelpBytes = 300
+	trackBytes   = 200 // of one curve and of one series, without its points
+	rawBytes     = 200
+	otherValue   = "other"
 )
 
 // A table holds every family, series and curve. It is a state machine without clock, lock or
@@ -59,9 +56,8 @@ type family struct {
 	kind       dto.MetricType
 	views      []*view
 	raws       map[uint64]*raw
-	other      *raw // what did not fit, summed
-	folded     int  // series summed into other in this step
-	bounds     []float64
+	other      *raw    // what did not fit, summed
+	folded     int     // series summed into other in this step
 	sum        float64 // of the gauges of this step
 	seen       uint64
 	at         float64
@@ -111,8 +107,6 @@ type raw struct {
 	nat     *native
 	sum     *folded // of other only
 }
-
-type label struct{ name, value string }
 
 func newTable(cfg Config) *table {
 	return &table{
@@ -363,42 +357,6 @@ func widthOf(kind dto.MetricType, m *dto.Metric) int {
 		return min(8, len(m.GetSummary().GetQuantile())) + 1
 	}
 	return 1
-}
-
-// cutLabels copies labels, sorted by name and bounded.
-func cutLabels(pairs []*dto.LabelPair) []label {
-	out := make([]label, 0, min(len(pairs), maxLabels))
-	for _, p := range pairs[:min(len(pairs), maxLabels)] {
-		out = append(out, label{cutText(p.GetName(), maxLabelBytes), cutText(p.GetValue(), maxLabelBytes)})
-	}
-	slices.SortFunc(out, func(a, b label) int { return strings.Compare(a.name, b.name) })
-	return out
-}
-
-// sameLabels reports whether the series with these labels is the one gathered, in any order.
-func sameLabels(have []label, pairs []*dto.LabelPair) bool {
-	if len(have) != min(len(pairs), maxLabels) {
-		return false
-	}
-	for i, p := range pairs[:len(have)] {
-		l := have[i]
-		if !isCut(l.name, p.GetName()) {
-			k := slices.IndexFunc(have, func(l label) bool { return isCut(l.name, p.GetName()) })
-			if k < 0 {
-				return false
-			}
-			l = have[k]
-		}
-		if !isCut(l.value, p.GetValue()) {
-			return false
-		}
-	}
-	return true
-}
-
-// isCut reports whether kept is what cutLabels made of s.
-func isCut(kept, s string) bool {
-	return kept == s || len(s) > maxLabelBytes && kept == cutText(s, maxLabelBytes)
 }
 
 func valid(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

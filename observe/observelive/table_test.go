@@ -219,7 +219,7 @@ func TestHostileFamilies(t *testing.T) {
 				case 2:
 					m.Untyped = &dto.Untyped{Value: &v}
 				case 3:
-					m.Summary = &dto.Summary{SampleCount: ptr(rng.Uint64())}
+					m.Summary = &dto.Summary{SampleCount: new(rng.Uint64())}
 					for range rng.IntN(4) {
 						m.Summary.Quantile = append(m.Summary.Quantile, &dto.Quantile{Quantile: &v, Value: &v})
 					}
