@@ -39,7 +39,6 @@ func (s *stream) event(raw, payload, tail []byte, at int, name []byte, lines int
 	s.events++
 	if s.first == FirstTokenChunk {
 		s.tokens++
-		s.content = true
 	}
 	s.readLast()
 	if bad {
@@ -105,7 +104,14 @@ func (s *stream) remember(raw []byte, at, lines int, e *event) {
 // finish reason only if no later token event follows.
 func (s *stream) token(c class, tail []byte, cut bool) {
 	s.events++
-	s.reasoned = s.reasoned || c == classReasoning
+	switch {
+	case c == classContent:
+		s.answered = true
+	case !s.answered:
+		s.reasoned, s.thoughtFirst = true, true
+	default:
+		s.reasoned = true
+	}
 	if s.first != FirstTokenContent || c == classContent {
 		s.tokens++
 		s.content = s.content || c == classContent

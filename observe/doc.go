@@ -57,7 +57,8 @@
 //  4. ok: the stream's terminal event was sent. What happens after it changes
 //     nothing: clients of OpenAI leave as soon as they have read [DONE].
 //  5. client_disconnect: a Write failed, or the context was cancelled before the
-//     answer was whole. No status is invented for it.
+//     answer was whole. No status is invented for it: what a handler or proxy
+//     writes to a client that has left (499, 502) is not one that anybody saw.
 //  6. aborted: http.ErrAbortHandler or runtime.Goexit.
 //  7. timeout: a deadline passed before the answer was whole, or with a 5xx.
 //  8. server_error: 5xx. 9. client_error: 4xx. 10. ok.

@@ -1,11 +1,73 @@
 package observe
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
 	"sync"
 	"time"
 )
 
 var statsPool = sync.Pool{New: func() any { return new(RequestStats) }}
+
+// handlerEnd is how the code that served a request ended.
+type handlerEnd struct {
+	code     string // of another protocol; then outcome is given too
+	outcome  Outcome
+	manual   bool // by End
+	err      error
+	panicked bool
+	aborted  bool
+	value    any // of the panic
+}
+
+// interrupted is the end of code that did not return. v is what recover gave:
+// nil after runtime.Goexit.
+func interrupted(v any) handlerEnd {
+	if v == nil || v == http.ErrAbortHandler {
+		return handlerEnd{aborted: true}
+	}
+	return handlerEnd{panicked: true, value: v}
+}
+
+func (e handlerEnd) error() error {
+	switch v := e.value.(type) {
+	case nil:
+		return e.err
+	case error:
+		return v
+	default:
+		return fmt.Errorf("panic: %v", v)
+	}
+}
+
+// ending gathers what decides the outcome of a request that has a response
+// writer or none.
+func (q *Request) ending(h handlerEnd, w *responseWriter) ending {
+	e := ending{panicked: h.panicked, aborted: h.aborted}
+	if h.manual && h.err != nil {
+		switch {
+		case errors.Is(h.err, context.Canceled):
+			e.cancelled, e.unfinished = true, true
+		case errors.Is(h.err, context.DeadlineExceeded):
+			e.deadline, e.unfinished = true, true
+		default:
+			e.status = 500
+		}
+	}
+	if w == nil {
+		return e
+	}
+	switch q.ctx.Err() {
+	case context.Canceled:
+		e.cancelled = true
+	case context.DeadlineExceeded:
+		e.deadline = true
+	}
+	w.ending(&e, !h.manual)
+	return e
+}
 
 // finish ends the request once: it closes the writer, gathers the stats and
 // gives them to the sinks and to OnRequest.
@@ -151,6 +213,7 @@ func (q *Request) fillTimes(s *RequestStats, st *stream) {
 		s.TTFT, s.LastToken, s.Decode = c.first, c.last, c.last-c.first
 		s.Valid |= FieldTTFT | FieldLastToken | FieldDecode
 		s.TokenEvents, s.Gaps, s.GapSum, s.GapMax = c.events, c.count, c.sum, c.longest
+		s.Reasoned = st != nil && st.thoughtFirst && q.manual == nil
 		if c.hasContent {
 			s.FirstContent = c.content
 			s.Valid |= FieldFirstContent
@@ -176,10 +239,6 @@ func (q *Request) fillTimes(s *RequestStats, st *stream) {
 
 // fillTokens takes each group of counts from its best source.
 func (q *Request) fillTokens(s *RequestStats, st *stream) {
-	if q.hasUsage {
-		s.Usage, s.InputSource, s.OutputSource = q.usage, TokensManual, TokensManual
-		return
-	}
 	if st != nil {
 		u, input, output := st.usage.total()
 		s.Usage = u
@@ -189,6 +248,14 @@ func (q *Request) fillTokens(s *RequestStats, st *stream) {
 		if output {
 			s.OutputSource = TokensUsage
 		}
+	}
+	if u := q.usage; u.Input > 0 {
+		s.Usage.Input, s.Usage.CachedInput, s.Usage.CacheWriteInput = u.Input, u.CachedInput, u.CacheWriteInput
+		s.InputSource = TokensManual
+	}
+	if u := q.usage; u.Output > 0 {
+		s.Usage.Output, s.Usage.ReasoningOutput = u.Output, u.ReasoningOutput
+		s.OutputSource = TokensManual
 	}
 	if s.OutputSource == TokensUnknown && q.rec.cfg.CountEvents && s.TokenEvents > 0 {
 		s.Usage.Output, s.OutputSource = int64(s.TokenEvents), TokensEvents

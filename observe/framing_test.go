@@ -296,7 +296,7 @@ func stRun(body []byte, cuts []int, w *stWant, o stOptions) (r stResult, err err
 			case o.first == FirstTokenChunk && !e.done, o.first == FirstTokenContent && e.class == classContent,
 				o.first == FirstTokenOutput && e.class != classNone:
 				tokens++
-				content = content || e.class != classReasoning
+				content = content || e.class == classContent
 			}
 		}
 		r.tokens += s.tokens

@@ -276,8 +276,8 @@ func TestSetters(t *testing.T) {
 		mwSend(w, mwChunk, mwUsage, mwDone)
 	})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil))
 	s := m.next(t)
-	require.Equal(t, Usage{Output: 3}, s.Usage)
-	require.Equal(t, [2]TokenSource{TokensManual, TokensManual}, [2]TokenSource{s.InputSource, s.OutputSource})
+	require.Equal(t, Usage{Input: 7, Output: 3}, s.Usage, "what was not said comes from the response")
+	require.Equal(t, [2]TokenSource{TokensUsage, TokensManual}, [2]TokenSource{s.InputSource, s.OutputSource})
 	require.Equal(t, []any{"resp", "length", "max_tokens", 42}, []any{s.ResponseModel, s.FinishReason, s.FinishReasonRaw, s.Value})
 }
 

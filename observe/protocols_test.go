@@ -13,17 +13,18 @@ import (
 // The reference for what payloads say: the protocol table, row by row, over
 // decoded JSON.
 
-var stWords = map[string]bool{}
-
-func init() {
+// stWords are the types that decide.
+var stWords = func() map[string]bool {
+	words := map[string]bool{}
 	for _, list := range [][]string{stResponsesContent, stResponsesReasoning, stAnthropicTypes, {
 		"response.completed", "response.incomplete", "response.failed", "error", "text_delta", "thinking_delta",
 		"input_json_delta", "tool_use", "server_tool_use", "redacted_thinking"}} {
 		for _, word := range list {
-			stWords[word] = true
+			words[word] = true
 		}
 	}
-}
+	return words
+}()
 
 var (
 	stResponsesContent = []string{"response.output_text.delta", "response.refusal.delta", "response.function_call_arguments.delta",
@@ -447,7 +448,7 @@ func TestFirstTokenModes(t *testing.T) {
 	for mode, want := range map[FirstToken]string{ // of each Write: its tokens, and a + if there is content among them
 		FirstTokenOutput:  "0 0 2 2+ 3+ 0",
 		FirstTokenContent: "0 0 0 1+ 3+ 0",
-		FirstTokenChunk:   "0 1+ 2 2+ 3+ 1+",
+		FirstTokenChunk:   "0 1 2 2+ 3+ 1",
 	} {
 		s := newStream(bodySSE, ProtocolAuto, mode)
 		var got []string

@@ -173,13 +173,15 @@ type started struct {
 // Start begins a request that no Middleware sees: gRPC, an engine in this
 // process, a queue worker. The context carries the Request for FromContext.
 // Always defer End. If ctx carries a Request of this Recorder already, that one
-// is returned: it is one request, and its first End counts.
+// is returned: it is one request, and the End of the inner Start only says that
+// the inner part is over.
 func (r *Recorder) Start(ctx context.Context, info RequestInfo) (context.Context, *Request) {
 	if r == nil {
 		return ctx, nil
 	}
 	if q := r.carried(ctx); q != nil {
 		q.fill(info)
+		q.set(func() { q.nested++ })
 		return ctx, q
 	}
 	s := &started{}

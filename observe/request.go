@@ -2,9 +2,6 @@ package observe
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +22,7 @@ type Request struct {
 
 	mu            sync.Mutex // guards all below
 	ended         bool
+	nested        int    // calls of Start inside of this request whose End is due
 	model         string // as asked for, or set
 	named         bool   // model is SetModel's: it stays
 	operation     Operation
@@ -36,7 +34,6 @@ type Request struct {
 	responseModel string
 	finishReason  string
 	usage         Usage
-	hasUsage      bool
 	errorType     string
 	value         any
 
@@ -194,8 +191,8 @@ func (q *Request) SetFinishReason(reason string) {
 	}
 }
 
-// SetUsage gives the token counts. They win over the response; negative counts
-// read 0.
+// SetUsage gives the token counts. They win over the response, input and output
+// each if it is not 0: zero is not known. Negative counts read 0.
 func (q *Request) SetUsage(u Usage) {
 	if q == nil {
 		return
@@ -203,7 +200,7 @@ func (q *Request) SetUsage(u Usage) {
 	for _, n := range []*int64{&u.Input, &u.Output, &u.CachedInput, &u.CacheWriteInput, &u.ReasoningOutput} {
 		*n = max(*n, 0)
 	}
-	q.set(func() { q.usage, q.hasUsage = u, true })
+	q.set(func() { q.usage = u })
 }
 
 // SetErrorType replaces the error_type of a request that fails, by a word of low
@@ -319,11 +316,23 @@ func (q *Request) token(n int, at time.Duration) {
 // End ends the request; later calls do nothing. The error decides the outcome:
 // nil is ok, context.Canceled client_disconnect, context.DeadlineExceeded
 // timeout, any other server_error. A request of the Middleware ends by itself.
+// Where Start found a request in its context and returned that one, its End only
+// says that the inner part is over.
 func (q *Request) End(err error) {
-	if q == nil {
-		return
+	if q != nil && !q.leave() {
+		q.finish(handlerEnd{err: err, manual: true})
 	}
-	q.finish(handlerEnd{err: err, manual: true})
+}
+
+// leave reports whether an End belongs to a Start inside of this request.
+func (q *Request) leave() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.nested == 0 {
+		return false
+	}
+	q.nested--
+	return true
 }
 
 // EndStatus is End for a protocol that has status codes of its own, such as gRPC:
@@ -331,69 +340,11 @@ func (q *Request) End(err error) {
 // error_type of a client_error or server_error: the first 32 names are kept, then
 // "other". An outcome that is none reads as OutcomeServerError.
 func (q *Request) EndStatus(o Outcome, code string, err error) {
-	if q == nil {
+	if q == nil || q.leave() {
 		return
 	}
 	if int(o) >= len(outcomeWords) {
 		o = OutcomeServerError
 	}
 	q.finish(handlerEnd{err: err, manual: true, code: code, outcome: o})
-}
-
-// handlerEnd is how the code that served a request ended.
-type handlerEnd struct {
-	code     string // of another protocol; then outcome is given too
-	outcome  Outcome
-	manual   bool // by End
-	err      error
-	panicked bool
-	aborted  bool
-	value    any // of the panic
-}
-
-// interrupted is the end of code that did not return. v is what recover gave:
-// nil after runtime.Goexit.
-func interrupted(v any) handlerEnd {
-	if v == nil || v == http.ErrAbortHandler {
-		return handlerEnd{aborted: true}
-	}
-	return handlerEnd{panicked: true, value: v}
-}
-
-func (e handlerEnd) error() error {
-	switch v := e.value.(type) {
-	case nil:
-		return e.err
-	case error:
-		return v
-	default:
-		return fmt.Errorf("panic: %v", v)
-	}
-}
-
-// ending gathers what decides the outcome of a request that has a response
-// writer or none.
-func (q *Request) ending(h handlerEnd, w *responseWriter) ending {
-	e := ending{panicked: h.panicked, aborted: h.aborted}
-	if h.manual && h.err != nil {
-		switch {
-		case errors.Is(h.err, context.Canceled):
-			e.cancelled, e.unfinished = true, true
-		case errors.Is(h.err, context.DeadlineExceeded):
-			e.deadline, e.unfinished = true, true
-		default:
-			e.status = 500
-		}
-	}
-	if w == nil {
-		return e
-	}
-	switch q.ctx.Err() {
-	case context.Canceled:
-		e.cancelled = true
-	case context.DeadlineExceeded:
-		e.deadline = true
-	}
-	w.ending(&e, !h.manual)
-	return e
 }

@@ -81,6 +81,7 @@ type RequestStats struct {
 	FirstEvent   time.Duration // first data event of a stream
 	TTFT         time.Duration // first token event
 	FirstContent time.Duration // first token event that is not reasoning
+	Reasoned     bool          // reasoning came before any other output
 	LastToken    time.Duration // last token event
 	Queue        time.Duration // first Queued (or arrival) to the last Scheduled before the first token
 	Prefill      time.Duration // that Scheduled to the first token
@@ -162,7 +163,7 @@ func (s RequestStats) LogValue() slog.Value {
 	a = append(a, slog.Bool("stream", s.Stream), slog.Float64("duration", s.Duration.Seconds()))
 	dur("ttfb", s.TTFB, FieldTTFB)
 	dur("ttft", s.TTFT, FieldTTFT)
-	if s.FirstContent != s.TTFT {
+	if s.Reasoned {
 		dur("first_content", s.FirstContent, FieldFirstContent)
 	}
 	dur("tpot", s.TPOT, FieldTPOT)

@@ -64,18 +64,20 @@ type streamState struct {
 	content bool // one of them is not reasoning
 	events  int  // data events it completed
 
-	clock       tokenClock
-	usage       tally
-	finish      word
-	model       word
-	detail      word
-	streamError bool
-	terminal    bool
-	reasoned    bool // a reasoning event was streamed
-	badEvents   int
-	truncated   int
-	bytes       int64
-	noMemo      bool // tests: scan every event
+	clock        tokenClock
+	usage        tally
+	finish       word
+	model        word
+	detail       word
+	streamError  bool
+	terminal     bool
+	reasoned     bool // a reasoning event was streamed
+	answered     bool // an event of any other output was
+	thoughtFirst bool // reasoning came before any other output
+	badEvents    int
+	truncated    int
+	bytes        int64
+	noMemo       bool // tests: scan every event
 }
 
 // maxWord is one byte more than a label value may have, so that a name which was

@@ -229,6 +229,7 @@ func (g *stGen) openai() (events []stNamed) {
 		}
 	}
 	if g.chance(8) {
+		g.short = true // what it calls itself must be within the first kilobyte
 		events = append(events, stNamed{stPick(g, "", "error"), g.obj("error", g.obj("message", g.str(g.text()), "type", stPick(g, "", `"server_error"`), "code", stPick(g, "null", "503", `"overloaded"`)))})
 		return events
 	}

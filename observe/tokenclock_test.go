@@ -37,14 +37,14 @@ func stClock(t *testing.T, ticks []stTick) (c tokenClock, gaps []time.Duration, 
 func TestTokenClock(t *testing.T) {
 	const ms = time.Millisecond
 	for _, c := range []struct {
-		name               string
-		ticks              []stTick
-		first, last, cont  time.Duration
-		events, count      int
-		sum, longest       time.Duration
-		gaps               []time.Duration
-		back               int
-		hasFirst, hasCont_ bool
+		name                 string
+		ticks                []stTick
+		first, last, cont    time.Duration
+		events, count        int
+		sum, longest         time.Duration
+		gaps                 []time.Duration
+		back                 int
+		hasFirst, hasContent bool
 	}{
 		{name: "nothing"},
 		{"one token", []stTick{{1, 5 * ms, true}}, 5 * ms, 5 * ms, 5 * ms, 1, 0, 0, 0, nil, 0, true, true},
@@ -60,7 +60,7 @@ func TestTokenClock(t *testing.T) {
 		{"reasoning only", []stTick{{1, 10, false}}, 10, 10, 0, 1, 0, 0, 0, nil, 0, true, false},
 	} {
 		got, gaps, back := stClock(t, c.ticks)
-		want := tokenClock{first: c.first, last: c.last, content: c.cont, hasFirst: c.hasFirst, hasContent: c.hasCont_,
+		want := tokenClock{first: c.first, last: c.last, content: c.cont, hasFirst: c.hasFirst, hasContent: c.hasContent,
 			events: c.events, count: c.count, sum: c.sum, longest: c.longest, pending: c.count % maxGaps}
 		got.share, got.extra = 0, 0
 		require.Equal(t, want, got, c.name)

@@ -94,11 +94,11 @@ func TestContentType(t *testing.T) {
 		{name: "head", ct: "application/json", body: `{"usage":{"prompt_tokens":3}}`, method: "HEAD", usage: Usage{Input: 3}, taken: -1},
 		{name: "1 MB of data", ct: "text/event-stream", body: big, stream: true, tokens: 1, usage: Usage{Input: 3, Output: 9}, taken: -1},
 		{name: "NUL", ct: "text/event-stream", body: "data: \x00\n\n\x00\n\ndata:\n\n", stream: true, tokens: 1, taken: -1},
-		{name: "10 MB of nothing", ct: "application/octet-stream", body: strings.Repeat("\x00", 10<<20), taken: -1},
+		{name: "octets", ct: "application/octet-stream", body: strings.Repeat("\x00", 1<<16), taken: -1},
 		{name: "10 MB without type", body: strings.Repeat("\x00", 10<<20), taken: -1},
 	} {
 		for _, way := range []string{"write", "string", "bytes", "copy"} {
-			if way == "bytes" && len(c.body) > 1000 || way == "string" && len(c.body) > 2<<20 {
+			if way == "bytes" && len(c.body) > 1000 || way != "write" && len(c.body) > 2<<20 {
 				continue
 			}
 			t.Run(c.name+"/"+way, func(t *testing.T) {
@@ -130,12 +130,13 @@ func TestContentType(t *testing.T) {
 				require.NoError(t, err)
 				resp, err := (&http.Transport{DisableCompression: true}).RoundTrip(req)
 				require.NoError(t, err)
-				got, err := io.ReadAll(resp.Body)
+				got := bytes.NewBuffer(make([]byte, 0, len(c.body)+512))
+				_, err = got.ReadFrom(resp.Body)
 				require.NoError(t, err)
 				if c.taken < 0 {
 					c.taken = int64(len(c.body))
 					if c.method == "" {
-						require.True(t, c.body == string(got), "the client's bytes")
+						require.True(t, c.body == got.String(), "the client's bytes")
 					}
 				}
 				s := m.next(t)

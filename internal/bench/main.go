@@ -1,3 +1,5 @@
+// Bench measures the claims of calm about speed beside its peers; README.md says
+// how.
 package main
 
 import (

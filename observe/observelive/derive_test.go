@@ -13,9 +13,6 @@ import (
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-//go:fix inline
-func ptr[T any](v T) *T { return new(v) }
-
 // pairs makes labels of name, value, name, value, ...
 func pairs(kv ...string) (out []*dto.LabelPair) {
 	for i := 0; i < len(kv); i += 2 {

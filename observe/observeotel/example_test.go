@@ -51,7 +51,7 @@ func Example() {
 			fmt.Println(m.Name, kind.AsString(), p.Value)
 		}
 	}
-	// Output:
+	// Unordered output:
 	// llm.server.tokens input 12
 	// llm.server.tokens output 2
 }

@@ -3,7 +3,12 @@ package observeotel
 import (
 	"context"
 	"fmt"
+	"maps"
+	"reflect"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/calmops/calm/observe"
 	"github.com/calmops/calm/observe/observetest"
@@ -23,6 +28,7 @@ type rig struct {
 	reader *sdkmetric.ManualReader
 	spans  *tracetest.SpanRecorder
 	traces *sdktrace.TracerProvider
+	watch  *watch // nil: collect each time
 }
 
 // newRig makes a Serving with both providers, unless cfg has its own.
@@ -50,8 +56,60 @@ func (r *rig) recorder(t testing.TB, cfg observe.Config) *observe.Recorder {
 	return rec
 }
 
-// scope returns the one scope of the export.
+// watch is a sink that knows whether anything has moved since a collection: the
+// suite reads hundreds of series at a time, and a collection makes thousands.
+type watch struct {
+	*Serving
+	moved atomic.Int64
+
+	mu    sync.Mutex
+	at    int64
+	state state
+	last  metricdata.ScopeMetrics
+}
+
+type watchedSeries struct {
+	observe.SeriesSink
+	w *watch
+}
+
+func (w *watch) Attach(r *observe.Recorder) {
+	defer w.moved.Add(1)
+	w.Serving.Attach(r)
+}
+
+func (w *watch) Series(l observe.Labels) observe.SeriesSink {
+	defer w.moved.Add(1)
+	return watchedSeries{w.Serving.Series(l), w}
+}
+
+func (s watchedSeries) Gaps(g []time.Duration) {
+	defer s.w.moved.Add(1)
+	s.SeriesSink.Gaps(g)
+}
+
+func (s watchedSeries) Request(ctx context.Context, r *observe.RequestStats) {
+	defer s.w.moved.Add(1)
+	s.SeriesSink.Request(ctx, r)
+}
+
+// scope returns the one scope of the export, of the last collection if nothing
+// has moved.
 func (r *rig) scope() metricdata.ScopeMetrics {
+	if r.watch == nil {
+		return r.collected()
+	}
+	w := r.watch
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at, now := w.moved.Load(), stateOf(r.attached())
+	if w.last.Metrics == nil || at != w.at || !reflect.DeepEqual(now, w.state) {
+		w.at, w.state, w.last = at, now, r.collected()
+	}
+	return w.last
+}
+
+func (r *rig) collected() metricdata.ScopeMetrics {
 	var rm metricdata.ResourceMetrics
 	if err := r.reader.Collect(context.Background(), &rm); err != nil {
 		panic(err)
@@ -163,9 +221,7 @@ func (r *rig) find(name string, labels, attrs map[string]string) (found []point)
 		}
 		want[k] = v
 	}
-	for k, v := range attrs {
-		want[k] = v
-	}
+	maps.Copy(want, attrs)
 	for _, p := range r.points(name) {
 		if matches(p.attrs, want) {
 			found = append(found, p)
@@ -177,10 +233,10 @@ func (r *rig) find(name string, labels, attrs map[string]string) (found []point)
 func matches(have attribute.Set, want map[string]string) bool {
 	for k, v := range want {
 		got, _ := have.Value(attribute.Key(k))
-		if got.Type() == attribute.INVALID && v == "" {
+		if got.Type() == attribute.EMPTY && v == "" {
 			continue
 		}
-		if got.Emit() != v {
+		if got.String() != v {
 			return false
 		}
 	}
@@ -191,7 +247,7 @@ func matches(have attribute.Set, want map[string]string) bool {
 func show(s attribute.Set) []string {
 	out := []string{}
 	for _, kv := range s.ToSlice() {
-		out = append(out, string(kv.Key)+"="+kv.Value.Emit())
+		out = append(out, string(kv.Key)+"="+kv.Value.String())
 	}
 	return out
 }
@@ -205,7 +261,8 @@ func TestConformance(t *testing.T) {
 			t.Parallel()
 			observetest.TestSink(t, func(t *testing.T) observetest.Harness {
 				r := newRig(t, cfg)
-				return observetest.Harness{Sink: r.Serving, Read: r.read}
+				r.watch = &watch{Serving: r.Serving}
+				return observetest.Harness{Sink: r.watch, Read: r.read}
 			})
 		})
 	}

@@ -121,7 +121,7 @@ func TestBehaviourMatrix(t *testing.T) {
 			w.WriteHeader(http.StatusInternalServerError)
 		}},
 		{name: "hijack", want: "hijacked none  Unset", handler: func(w http.ResponseWriter, _ *http.Request) { hijack(w) }},
-		{name: "500", want: "server_error 500 500 Error", handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }},
+		{name: "500", want: "server_error 500 500 Error", handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }},
 		{name: "error event after 200", want: "stream_error 200 stream_error Error", tokens: 2,
 			handler: func(w http.ResponseWriter, _ *http.Request) {
 				sse(w, sseToken, sseToken, `{"error":{"type":"overloaded"}}`)

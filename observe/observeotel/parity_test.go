@@ -90,7 +90,7 @@ func otelBook(r *rig) book {
 				if !ok {
 					return ""
 				}
-				return v.Emit()
+				return v.String()
 			}
 			labels := map[string]string{}
 			for _, l := range m.Labels {

@@ -258,7 +258,7 @@ func (x *meters) record(ctx context.Context, r *observe.RequestStats) {
 	if r.Has(observe.FieldTTFB) {
 		seconds(observe.MetricTimeToFirstByte, r.TTFB, x.ofOperation)
 	}
-	if r.Has(observe.FieldFirstContent) && r.FirstContent != r.TTFT { // it reasoned first
+	if r.Reasoned && r.Has(observe.FieldFirstContent) {
 		seconds(observe.MetricTimeToFirstContent, r.FirstContent, x.ofOperation)
 	}
 	if r.Has(observe.FieldQueue) {

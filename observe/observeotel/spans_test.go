@@ -56,10 +56,10 @@ var endings = []struct {
 		serve(ctx, rec, "m", func(w http.ResponseWriter, _ *http.Request) { sse(w, tokenEvent, "[DONE]") })
 	}},
 	{observe.OutcomeClientError, "429", codes.Unset, func(ctx context.Context, rec *observe.Recorder) {
-		serve(ctx, rec, "m", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) })
+		serve(ctx, rec, "m", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) })
 	}},
 	{observe.OutcomeServerError, "503", codes.Error, func(ctx context.Context, rec *observe.Recorder) {
-		serve(ctx, rec, "m", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, prompt, 503) })
+		serve(ctx, rec, "m", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, prompt, http.StatusServiceUnavailable) })
 	}},
 	{observe.OutcomeServerError, "_OTHER", codes.Error, func(ctx context.Context, rec *observe.Recorder) {
 		_, q := rec.Start(ctx, observe.RequestInfo{Model: "m", Operation: observe.OperationChat})
@@ -238,7 +238,7 @@ func TestHostileTextOnSpans(t *testing.T) {
 	for i, s := range spans {
 		assert.Less(t, len(s.Name()), 128)
 		for _, kv := range s.Attributes() {
-			v := kv.Value.Emit()
+			v := kv.Value.String()
 			assert.LessOrEqual(t, len(v), 3*maxTextBytes+4, kv.Key)
 			assert.True(t, utf8.ValidString(v), kv.Key)
 			assert.NotContains(t, v, "\x00")

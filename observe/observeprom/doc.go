@@ -69,7 +69,8 @@
 //   - error_type: empty on success, else the status of an HTTP error, the outcome,
 //     or the word of Request.SetErrorType. The success series of the OpenTelemetry
 //     conventions is the one with error_type="".
-//   - code: the status that was sent, "none", or "other" outside 100 to 599.
+//   - code: the status that was sent, "none", "other" outside 100 to 599, or the
+//     word of a protocol that has other codes.
 //   - type: input, output, and cached_input, cache_write_input, reasoning, which are
 //     parts of the first two: never sum over type.
 //   - result: scheduled or abandoned (queue), met or missed (slo); objective: ttft,
@@ -129,6 +130,8 @@
 //     gaps. A stream without usage moves no token counter.
 //   - Metrics read at the scrape (gauges, engine counters, losses) carry no creation
 //     time in OpenMetrics.
+//   - A Prometheus server that scrapes native histograms drops the classic form of
+//     the same metrics, unless it is told to keep both.
 //   - Other label names than those of the table, and other metric names, are left to
 //     relabelling.
 //

@@ -14,9 +14,9 @@ import (
 
 // reader reads one metric of a collector, as observetest wants it.
 func reader(c prometheus.Collector) func(observe.MetricID, map[string]string) (observetest.Reading, bool) {
-	table := observe.Metrics()
+	table, described := observe.Metrics(), describe(c)
 	return func(id observe.MetricID, labels map[string]string) (r observetest.Reading, ok bool) {
-		for _, m := range read(c, table[id].Prometheus, labels) {
+		for _, m := range readAs(c, described, table[id].Prometheus, labels) {
 			switch {
 			case m.Histogram != nil:
 				r.Count += m.Histogram.GetSampleCount()
@@ -31,23 +31,35 @@ func reader(c prometheus.Collector) func(observe.MetricID, map[string]string) (o
 	}
 }
 
+// describe returns the names of what a collector describes.
+func describe(c prometheus.Collector) map[*prometheus.Desc]string {
+	ch := make(chan *prometheus.Desc)
+	go func() {
+		defer close(ch)
+		c.Describe(ch)
+	}()
+	described := make(map[*prometheus.Desc]string)
+	for d := range ch {
+		_, name, _ := strings.Cut(d.String(), `fqName: "`)
+		described[d], _, _ = strings.Cut(name, `"`)
+	}
+	return described
+}
+
 // read returns the series of a name that have the labels; an empty value is a
 // label that is empty or absent.
-func read(c prometheus.Collector, name string, labels map[string]string) (found []*dto.Metric) {
+func read(c prometheus.Collector, name string, labels map[string]string) []*dto.Metric {
+	return readAs(c, describe(c), name, labels)
+}
+
+func readAs(c prometheus.Collector, described map[*prometheus.Desc]string, name string, labels map[string]string) (found []*dto.Metric) {
 	ch := make(chan prometheus.Metric, 64)
 	go func() {
 		defer close(ch)
 		c.Collect(ch)
 	}()
-	wanted := make(map[*prometheus.Desc]bool) // reading the name of a Desc takes longer than looking it up
 	for m := range ch {
-		d := m.Desc()
-		want, ok := wanted[d]
-		if !ok {
-			want = strings.HasPrefix(d.String(), `Desc{fqName: "`+name+`"`)
-			wanted[d] = want
-		}
-		if !want {
+		if described[m.Desc()] != name {
 			continue
 		}
 		out := new(dto.Metric)

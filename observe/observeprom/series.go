@@ -167,7 +167,7 @@ func (s *series) recordTimes(r *observe.RequestStats, exemplar prometheus.Labels
 	if r.Has(observe.FieldTTFB) {
 		s.ttfb.Observe(r.TTFB.Seconds())
 	}
-	if r.Has(observe.FieldFirstContent) && r.FirstContent != r.TTFT { // it reasoned first
+	if r.Reasoned && r.Has(observe.FieldFirstContent) {
 		s.firstContent.Observe(r.FirstContent.Seconds())
 	}
 	if r.Has(observe.FieldTPOT) {

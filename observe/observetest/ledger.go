@@ -88,7 +88,7 @@ func (l *ledger) request(r *observe.RequestStats) {
 	if r.Has(observe.FieldTTFB) {
 		l.add(observe.MetricTimeToFirstByte, 1, r.TTFB.Seconds(), model, op)
 	}
-	if r.Has(observe.FieldTTFT|observe.FieldFirstContent) && r.FirstContent != r.TTFT {
+	if r.Reasoned && r.Has(observe.FieldFirstContent) {
 		l.add(observe.MetricTimeToFirstContent, 1, r.FirstContent.Seconds(), model, op)
 	}
 	if r.Has(observe.FieldTPOT) {

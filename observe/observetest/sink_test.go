@@ -243,6 +243,11 @@ func TestSuiteRefusesBrokenSinks(t *testing.T) {
 				r.Code = "200"
 			}
 		}), []string{"Outcomes", "Twice"}},
+		{"makes the code from the status", change(func(r *observe.RequestStats) {
+			if r.Code = "none"; r.StatusCode != 0 {
+				r.Code = fmt.Sprint(r.StatusCode)
+			}
+		}), []string{"Outcomes", "Contexts"}},
 		{"panics on errors", change(func(r *observe.RequestStats) {
 			if r.Outcome == observe.OutcomeServerError {
 				panic("a sink")

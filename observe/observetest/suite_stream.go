@@ -94,7 +94,7 @@ func directStats(l observe.Labels) observe.RequestStats {
 	const ms = time.Millisecond
 	return observe.RequestStats{
 		Labels: l, Stream: true, StatusCode: 200, Code: "200", ResponseBytes: 1000, Complete: true,
-		Duration: 90 * ms, TTFB: 5 * ms, FirstEvent: 5 * ms, TTFT: 20 * ms, FirstContent: 30 * ms, LastToken: 80 * ms,
+		Duration: 90 * ms, TTFB: 5 * ms, FirstEvent: 5 * ms, TTFT: 20 * ms, FirstContent: 30 * ms, Reasoned: true, LastToken: 80 * ms,
 		Queue: 10 * ms, Prefill: 10 * ms, Decode: 60 * ms, TPOT: 12 * ms,
 		Valid: observe.FieldTTFB | observe.FieldFirstEvent | observe.FieldTTFT | observe.FieldFirstContent |
 			observe.FieldLastToken | observe.FieldQueue | observe.FieldPrefill | observe.FieldDecode | observe.FieldTPOT,
@@ -125,6 +125,9 @@ func contexts(s *scene) {
 		r.Duration += tick(i)
 		if i == 1 { // a sampled trace changes no count either
 			r.TraceID, r.SpanID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+		}
+		if i == 2 { // the code is a label of its own: not every protocol has HTTP statuses
+			r.Outcome, r.ErrorType, r.Code, r.StatusCode = observe.OutcomeClientError, "NotFound", "NotFound", 0
 		}
 		h.Request(ctx, &r)
 		s.want(func(w *ledger) { w.request(&r) })

@@ -234,7 +234,8 @@ func TestChatUnstreamed(t *testing.T) {
 	require.EqualValues(t, len(answer.RawJSON()), server.sum("llm_server_response_bytes_total", nil))
 }
 
-func input(kind string) responses.ResponseNewParams {
+// input is a request of the Responses API.
+func input() responses.ResponseNewParams {
 	return responses.ResponseNewParams{
 		Model: requested,
 		Input: responses.ResponseNewParamsInputUnion{OfString: param.NewOpt("Is it so?")},
@@ -249,7 +250,7 @@ func TestResponsesStream(t *testing.T) {
 		b := start(t, observe.Config{})
 		client := b.client()
 		began := time.Now()
-		stream := client.Responses.NewStreaming(t.Context(), input(""))
+		stream := client.Responses.NewStreaming(t.Context(), input())
 		var first time.Duration
 		var usage responses.ResponseUsage
 		deltas := 0
@@ -289,7 +290,7 @@ func TestResponsesStream(t *testing.T) {
 func TestResponsesUnstreamed(t *testing.T) {
 	b := start(t, observe.Config{})
 	client := b.client()
-	answer, err := client.Responses.New(t.Context(), input(""))
+	answer, err := client.Responses.New(t.Context(), input())
 	require.NoError(t, err)
 	server := b.scraped(t, 1)
 	require.EqualValues(t, 1, server.sum(requests, labels{"model": requested, "operation": "chat", "stream": "false", "outcome": "ok"}))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,8 +36,8 @@ const (
 type backend struct {
 	url      string        // Of the API.
 	metrics  string        // To scrape.
-	left     chan struct{} // Closed by a handler whose client left before it returned.
-	attempts int           // Calls of /v1/embeddings, which fails twice; read after the call.
+	left     chan struct{} // Gets one from the handler of a stream whose client left before it returned.
+	attempts atomic.Int32  // Calls of /v1/embeddings, which fails twice.
 }
 
 // start runs a backend until the test ends. The middleware sits on the API, as
@@ -71,10 +72,9 @@ func (b *backend) client(opts ...option.RequestOption) openai.Client {
 
 // A call is what the backend reads of a request.
 type call struct {
-	Model         string            `json:"model"`
-	Stream        bool              `json:"stream"`
-	User          string            `json:"user"` // What to do: "", "tools", "error" or "endless".
-	Tools         []json.RawMessage `json:"tools"`
+	Model         string `json:"model"`
+	Stream        bool   `json:"stream"`
+	User          string `json:"user"` // What to do: "", "tools", "error" or "endless".
 	StreamOptions struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
@@ -225,8 +225,7 @@ func (b *backend) embeddings(w http.ResponseWriter, r *http.Request) {
 	if _, ok := read(w, r); !ok {
 		return
 	}
-	b.attempts++ // A client tries again only after the answer.
-	if b.attempts < 3 {
+	if b.attempts.Add(1) < 3 {
 		w.Header().Set("Retry-After-Ms", "1")
 		http.Error(w, `{"error":{"type":"rate_limit","message":"later"}}`, http.StatusTooManyRequests)
 		return

@@ -21,6 +21,8 @@ const Cards = (() => {
 		return e;
 	}
 
+	const listen = (e, type, f) => e.addEventListener(type, f);
+
 	// place makes nodes the children of a parent, moving only what is out of place.
 	function place(parent, nodes) {
 		nodes.forEach((n, i) => { if (parent.children[i] !== n) parent.insertBefore(n, parent.children[i] || null); });
@@ -38,7 +40,7 @@ const Cards = (() => {
 		c.flip = el('button', 'flip', 'table', c.cap);
 		c.flip.setAttribute('aria-pressed', 'false');
 		c.flip.setAttribute('aria-label', p.title + ' as a table');
-		c.flip.addEventListener('click', () => { c.table = !c.table; c.flip.setAttribute('aria-pressed', String(c.table)); invalidate(); });
+		listen(c.flip, 'click', () => { c.table = !c.table; c.flip.setAttribute('aria-pressed', c.table); invalidate(); });
 		c.now = el('p', 'now', null, c.root);
 		c.num = el('span', 'num', '–', c.now);
 		c.unit = el('span', 'unit', '', c.now);
@@ -54,11 +56,11 @@ const Cards = (() => {
 		c.body.setAttribute('role', 'group');
 		c.body.setAttribute('aria-label', p.title + ', arrow keys read values');
 		const move = (e) => { const box = c.body.getBoundingClientRect(); if (c.plot.t) hover(c, c.plot.timeAt(e.clientX - box.left)); };
-		c.body.addEventListener('pointermove', move);
-		c.body.addEventListener('pointerdown', move);
-		c.body.addEventListener('pointerleave', (e) => { if (e.pointerType === 'mouse') hover(null, NaN); });
-		c.body.addEventListener('blur', () => hover(null, NaN));
-		c.body.addEventListener('keydown', (e) => step(c, e));
+		listen(c.body, 'pointermove', move);
+		listen(c.body, 'pointerdown', move);
+		listen(c.body, 'pointerleave', (e) => { if (e.pointerType === 'mouse') hover(null, NaN); });
+		listen(c.body, 'blur', () => hover(null, NaN));
+		listen(c.body, 'keydown', (e) => step(c, e));
 		return c;
 	}
 
@@ -106,6 +108,7 @@ const Cards = (() => {
 			used.add(s.color);
 		}
 		c.curves.forEach((s, i) => { s.index = i; });
+		c.slots = [];
 	}
 
 	function fillFact(c) {
@@ -130,6 +133,15 @@ const Cards = (() => {
 		if (c.curves.length <= top || S.more.has(c.key)) return c.curves;
 		const at = (s) => { const v = last(s); return isNaN(v) ? -Infinity : v; };
 		const best = new Set([...c.curves].sort((a, b) => at(b) - at(a)).slice(0, top));
+		// Of more curves than colours, those shown have one each, for as long as they are shown.
+		c.slots = c.slots.map((s) => (best.has(s) ? s : null));
+		for (const s of best) {
+			if (c.slots.includes(s)) continue;
+			const free = c.slots.indexOf(null);
+			s.index = free < 0 ? c.slots.length : free;
+			s.color = SEQUENCE[s.index % 8];
+			c.slots[s.index] = s;
+		}
 		return c.curves.filter((s) => best.has(s));
 	}
 
@@ -190,7 +202,7 @@ const Cards = (() => {
 				b.swatch = el('span', 'swatch', null, b);
 				b.label = el('span', 'label', '', b);
 				b.val = el('span', 'val', '', b);
-				b.addEventListener('click', () => { if (!S.off.delete(s.key)) S.off.add(s.key); hooks.changed(); invalidate(); });
+				listen(b, 'click', () => { if (!S.off.delete(s.key)) S.off.add(s.key); hooks.changed(); invalidate(); });
 				c.rows.set(s.key, b);
 			}
 			b.swatch.style.color = color(s);
@@ -198,14 +210,14 @@ const Cards = (() => {
 			b.label.textContent = s.name || c.panel.title;
 			const x = at(s);
 			b.val.textContent = atLeast(s, x) + Format.text(x, c.panel.unit);
-			b.setAttribute('aria-pressed', String(!S.off.has(s.key)));
+			b.setAttribute('aria-pressed', !S.off.has(s.key));
 			nodes.push(b);
 		}
 		const hidden = c.curves.length - shown(c, at).length;
 		if (hidden > 0 || S.more.has(c.key)) {
 			if (!c.moreButton) {
 				c.moreButton = el('button', 'key more');
-				c.moreButton.addEventListener('click', () => { if (!S.more.delete(c.key)) S.more.add(c.key); invalidate(); });
+				listen(c.moreButton, 'click', () => { if (!S.more.delete(c.key)) S.more.add(c.key); invalidate(); });
 			}
 			c.moreButton.textContent = hidden > 0 ? '+' + hidden + ' more' : 'fewer';
 			nodes.push(c.moreButton);
@@ -267,5 +279,5 @@ const Cards = (() => {
 		});
 	}
 
-	return { el, newCard, fillCard, forget: (c) => { c.root.remove(); seer.unobserve(c.root); }, place, invalidate, hooks };
+	return { el, listen, newCard, fillCard, forget: (c) => { c.root.remove(); seer.unobserve(c.root); }, place, invalidate, hooks };
 })();

@@ -4,8 +4,9 @@
 
 (() => {
 	const { S, take, takeCoarse } = Store;
-	const { el, newCard, fillCard, forget, place, invalidate } = Cards;
+	const { el, listen, newCard, fillCard, forget, place, invalidate } = Cards;
 	const $ = (id) => document.getElementById(id);
+	const ranges = document.querySelectorAll('[data-range]');
 	const COLLAPSED = ['Go runtime', 'Promhttp'];
 
 	async function get(url) {
@@ -13,7 +14,7 @@
 		const timer = setTimeout(() => stop.abort(), 15000);
 		try {
 			const r = await fetch(url, { cache: 'no-store', signal: stop.signal });
-			if (!r.ok) throw new Error(r.status === 401 || r.status === 403 ? 'not allowed' : 'HTTP ' + r.status);
+			if (!r.ok) throw new Error(/40[13]/.test(r.status) ? 'not allowed' : 'HTTP ' + r.status);
 			return await r.json();
 		} finally { clearTimeout(timer); }
 	}
@@ -74,8 +75,8 @@
 		const grid = el('div', 'grid-cards', null, root);
 		s = { root, toggle, count, facts, grid, link: el('a', '', name) };
 		s.link.href = '#' + root.id;
-		s.link.addEventListener('click', (e) => { e.preventDefault(); S.open.set(name, true); arrange(); root.scrollIntoView({ block: 'start' }); });
-		toggle.addEventListener('click', () => { S.open.set(name, !isOpen(name)); arrange(); });
+		listen(s.link, 'click', (e) => { e.preventDefault(); S.open.set(name, true); arrange(); root.scrollIntoView({ block: 'start' }); });
+		listen(toggle, 'click', () => { S.open.set(name, !isOpen(name)); arrange(); });
 		S.sections.set(name, s);
 		return s;
 	}
@@ -97,7 +98,7 @@
 			const s = section(name);
 			const shown = cards.filter((c) => words.every((w) => c.text.includes(w)));
 			const open = isOpen(name);
-			s.toggle.setAttribute('aria-expanded', String(open));
+			s.toggle.setAttribute('aria-expanded', open);
 			s.count.textContent = open ? '' : shown.length + (shown.length === 1 ? ' chart' : ' charts');
 			place(s.facts, shown.filter((c) => c.panel.kind === 'info').map((c) => c.root));
 			place(s.grid, shown.filter((c) => c.panel.kind !== 'info').map((c) => c.root));
@@ -164,7 +165,7 @@
 	// status tells how the page stands; the text changes only when the state does.
 	let markCount = -1;
 	function status(d, err) {
-		const box = $('status'), banner = $('banner');
+		const banner = $('banner');
 		let state = 'live', text = 'live', says = '';
 		if (err) {
 			state = 'lost';
@@ -179,7 +180,7 @@
 			text = 'partly';
 			says = 'Some metrics could not be gathered: ' + d.errors.join('; ');
 		} else if (S.frozen) { state = 'still'; text = 'paused'; }
-		if (box.dataset.state !== state) box.dataset.state = state;
+		$('status').dataset.state = state;
 		if ($('status-text').textContent !== text) $('status-text').textContent = text;
 		banner.hidden = says === '';
 		banner.classList.toggle('bad', state === 'lost');
@@ -202,7 +203,7 @@
 
 	function setRange(ms) {
 		S.range = ms;
-		for (const b of document.querySelectorAll('[data-range]')) b.setAttribute('aria-pressed', String(Number(b.dataset.range) === ms));
+		for (const b of ranges) b.setAttribute('aria-pressed', +b.dataset.range === ms);
 		if (S.layout && ms > S.layout.keep_ms) get('data?range=coarse').then(takeCoarse).then(invalidate, () => {});
 		remember();
 		invalidate();
@@ -211,37 +212,43 @@
 	function setPaused(on) {
 		const t = S.fine.t;
 		S.frozen = on ? (t.length ? t[t.length - 1] : Date.now()) : 0;
-		$('pause').setAttribute('aria-pressed', String(on));
+		$('pause').setAttribute('aria-pressed', on);
 		$('pause').setAttribute('aria-label', on ? 'Resume' : 'Pause');
 		if (S.said) status(S.said);
 		remember();
 		invalidate();
 	}
 
-	const saved = { get: () => { try { return localStorage.getItem('calm-live-theme'); } catch { return null; } }, set: (v) => { try { localStorage.setItem('calm-live-theme', v); } catch { /* without it, too */ } } };
+	// saved reads the theme kept by the browser, or keeps one; without storage it forgets.
+	function saved(v) {
+		try {
+			if (v) localStorage.setItem('calm-live-theme', v);
+			return localStorage.getItem('calm-live-theme');
+		} catch { return null; }
+	}
 
 	function setTheme(name) { if (name === 'dark' || name === 'light') document.documentElement.dataset.theme = name; }
 
 	function start() {
-		setTheme(saved.get());
+		setTheme(saved());
 		const q = new URLSearchParams(location.hash.slice(1));
 		const range = parseFloat(q.get('range') || '') * 60000;
 		if ([300000, 1800000, 21600000].includes(range)) S.range = range;
 		S.query = q.get('q') || '';
 		$('filter').value = S.query;
 		try { for (const k of JSON.parse(q.get('off') || '[]')) S.off.add(String(k)); } catch { /* not ours */ }
-		for (const b of document.querySelectorAll('[data-range]')) b.addEventListener('click', () => setRange(Number(b.dataset.range)));
+		for (const b of ranges) listen(b, 'click', () => setRange(+b.dataset.range));
 		setRange(S.range);
-		$('pause').addEventListener('click', () => setPaused(!S.frozen));
-		$('theme').addEventListener('click', () => {
+		listen($('pause'), 'click', () => setPaused(!S.frozen));
+		listen($('theme'), 'click', () => {
 			const d = document.documentElement.dataset;
 			const dark = d.theme ? d.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
 			setTheme(dark ? 'light' : 'dark');
-			saved.set(d.theme);
+			saved(d.theme);
 		});
-		$('filter').addEventListener('input', (e) => { S.query = e.target.value.trim(); remember(); if (S.layout) arrange(); });
+		listen($('filter'), 'input', (e) => { S.query = e.target.value.trim(); remember(); if (S.layout) arrange(); });
 		new ResizeObserver(invalidate).observe($('main'));
-		document.addEventListener('visibilitychange', () => { if (!document.hidden) invalidate(); });
+		listen(document, 'visibilitychange', () => { if (!document.hidden) invalidate(); });
 		if (q.get('paused')) setTimeout(() => setPaused(true), 3000);
 		Cards.hooks.changed = remember;
 		poll();

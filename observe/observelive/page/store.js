@@ -73,7 +73,7 @@ const Store = (() => {
 	function points(v) {
 		const f = S.fine;
 		const ft = S.frozen ? f.t.slice(0, Chart.bounds(f.t, 0, S.frozen)[1]) : f.t;
-		if (!v.coarse) return { t: ft, of: (k) => f.v.get(k) || [], gap: S.every * 4 };
+		if (!v.coarse) return { t: ft, of: (k) => f.v.get(k) || [], gap: Math.max(10000, S.every * 4) };
 		const c = S.coarse;
 		const [n] = Chart.bounds(c.t, f.t[0] - MINUTE, Infinity);
 		const t = c.t.slice(0, n).concat(ft);
