@@ -101,7 +101,7 @@ func TestRecords(t *testing.T) {
 	failed := &observe.RequestStats{Code: "500", StatusCode: 500, Outcome: observe.OutcomeServerError, ErrorType: "500"}
 	marked := decoded
 	marked.Valid |= observe.FieldQueue | observe.FieldPrefill
-	marked.FirstContent++
+	marked.Reasoned = true
 	tests := []struct {
 		name  string
 		cfg   ServingConfig

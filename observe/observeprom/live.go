@@ -1,6 +1,8 @@
 package observeprom
 
 import (
+	"time"
+
 	"github.com/calmops/calm/observe"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -17,11 +19,14 @@ type liveEngine struct {
 	kvSum                       float64
 	kvCount                     int
 	preemptions, queries, found uint64
+	blockTokens, blocks         int
+	lora                        observe.LoRA
+	loraAt                      time.Time
 }
 
 // appendLive makes the metrics that are read from the Recorders: equal label
 // sets are added up.
-func (f *families) appendLive(all []prometheus.Metric, recorders []*observe.Recorder) []prometheus.Metric {
+func (s *Serving) appendLive(all []prometheus.Metric, recorders []*observe.Recorder) []prometheus.Metric {
 	inFlight := make(map[livePlace]int64)
 	engines := make(map[string]*liveEngine)
 	served := make(map[observe.Served]bool)
@@ -30,25 +35,28 @@ func (f *families) appendLive(all []prometheus.Metric, recorders []*observe.Reco
 		for l := range r.Live() {
 			inFlight[livePlace{l.Model, l.Operation}] += l.InFlight
 		}
-		for s := range r.Engines() {
-			e := engines[s.Model]
+		for state := range r.Engines() {
+			e := engines[state.Model]
 			if e == nil {
 				e = new(liveEngine)
-				engines[s.Model] = e
+				engines[state.Model] = e
 			}
-			e.add(s)
+			e.add(state)
 		}
-		for s := range r.Served() {
-			served[s] = true
+		for what := range r.Served() {
+			served[what] = true
 		}
 		addLosses(&losses, r.Losses())
 	}
-	put := func(id observe.MetricID, v float64, labels ...string) {
-		m, err := prometheus.NewConstMetric(f.live[id].desc, f.live[id].kind, v, labels...)
+	putDesc := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
+		m, err := prometheus.NewConstMetric(d, kind, v, labels...)
 		if err != nil {
-			m = prometheus.NewInvalidMetric(f.live[id].desc, err)
+			m = prometheus.NewInvalidMetric(d, err)
 		}
 		all = append(all, m)
+	}
+	put := func(id observe.MetricID, v float64, labels ...string) {
+		putDesc(s.families.live[id].desc, s.families.live[id].kind, v, labels...)
 	}
 	for p, n := range inFlight {
 		put(observe.MetricInFlight, float64(n), p.model, string(p.operation))
@@ -62,9 +70,10 @@ func (f *families) appendLive(all []prometheus.Metric, recorders []*observe.Reco
 		put(observe.MetricPreemptions, float64(e.preemptions), model)
 		put(observe.MetricPrefixCacheQueries, float64(e.queries), model)
 		put(observe.MetricPrefixCacheHits, float64(e.found), model)
+		s.vllm.live(putDesc, model, e)
 	}
-	for s := range served {
-		put(observe.MetricModelInfo, 1, s.Model, s.Version, s.Checkpoint, s.Commit)
+	for what := range served {
+		put(observe.MetricModelInfo, 1, what.Model, what.Version, what.Checkpoint, what.Commit)
 	}
 	put(observe.MetricSeriesOverflow, float64(losses.ModelOverflow), kindModel)
 	put(observe.MetricSeriesOverflow, float64(losses.LabelOverflow), kindLabel)
@@ -87,6 +96,12 @@ func (e *liveEngine) add(s observe.EngineState) {
 	e.preemptions += s.Preemptions
 	e.queries += s.PrefixQueries
 	e.found += s.PrefixHits
+	if s.Blocks > 0 {
+		e.blockTokens, e.blocks = s.BlockTokens, s.Blocks
+	}
+	if s.LoRAAt.After(e.loraAt) {
+		e.lora, e.loraAt = s.LoRA, s.LoRAAt
+	}
 }
 
 func addLosses(sum *observe.Losses, l observe.Losses) {

@@ -103,13 +103,19 @@ func (f *families) vectors() []prometheus.Collector {
 // labelFaults reports every constant label that cannot be one: a name that is
 // empty, reserved or taken by a metric of the table, a name or value that is not
 // UTF-8.
-func labelFaults(labels prometheus.Labels) (errs []error) {
+func labelFaults(cfg *ServingConfig) (errs []error) {
+	labels := cfg.ConstLabels
 	taken := map[string]string{"le": "every histogram", "quantile": "every summary"}
 	for _, m := range observe.Metrics() {
 		for _, l := range m.Labels {
 			if taken[l] == "" {
 				taken[l] = m.Prometheus
 			}
+		}
+	}
+	if cfg.VLLM.Level != VLLMOff {
+		for _, l := range slices.Concat(vllmLabels, vllmLoRALabels, vllmCacheLabels, vllmReasonLabels) {
+			taken[l] = "a metric of vLLM"
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(labels)) {

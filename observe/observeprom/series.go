@@ -27,6 +27,8 @@ type series struct {
 	parts   cache[string, prometheus.Counter] // tokens that are parts of input or output
 	slos    cache[sloKey, prometheus.Counter]
 	self    cache[struct{}, prometheus.Observer] // own overhead: no series unless it is measured
+
+	vllm *vllmSeries // nil: not asked for
 }
 
 // histogram is a child of a HistogramVec.
@@ -109,6 +111,7 @@ func (s *series) Gaps(gaps []time.Duration) {
 	for _, g := range gaps {
 		s.itl.Observe(g.Seconds())
 	}
+	s.vllm.gaps(gaps)
 }
 
 // Request implements observe.SeriesSink. The request is recorded even if the
@@ -141,6 +144,7 @@ func (s *series) record(r *observe.RequestStats, exemplar prometheus.Labels) {
 	if r.Overhead > 0 {
 		s.self.get(struct{}{}).Observe(r.Overhead.Seconds())
 	}
+	s.vllm.record(r)
 }
 
 // ending returns the handles for how the request ended: the common case without

@@ -39,6 +39,9 @@ type ServingConfig struct {
 	// loses the exemplar only, and counts as a callback panic of the Recorder.
 	// Defaults to trace_id and span_id of a sampled traceparent header.
 	Exemplar func(context.Context) prometheus.Labels
+
+	// VLLM adds vLLM's own names. Defaults to none.
+	VLLM VLLM
 }
 
 // Serving exports what the Recorders it is given to measure: it is an
@@ -46,6 +49,7 @@ type ServingConfig struct {
 // safe for concurrent use, and a nil *Serving does nothing.
 type Serving struct {
 	families families
+	vllm     *vllm
 	exemplar func(context.Context) prometheus.Labels
 
 	mu        sync.Mutex
@@ -63,11 +67,12 @@ var (
 // refuses (it is wrapped, such as a [prometheus.AlreadyRegisteredError]). Nothing
 // is registered then.
 func NewServing(cfg ServingConfig) (*Serving, error) {
-	if err := errors.Join(append(cfg.Buckets.faults(), labelFaults(cfg.ConstLabels)...)...); err != nil {
+	faults := slices.Concat(cfg.Buckets.faults(), cfg.VLLM.faults(), labelFaults(&cfg))
+	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
 	cfg.ConstLabels = maps.Clone(cfg.ConstLabels)
-	s := &Serving{families: newFamilies(&cfg), exemplar: cfg.Exemplar}
+	s := &Serving{families: newFamilies(&cfg), vllm: newVLLM(&cfg), exemplar: cfg.Exemplar}
 	if cfg.Registerer != nil {
 		if err := cfg.Registerer.Register(s); err != nil {
 			return nil, fmt.Errorf("observeprom: ServingConfig.Registerer refused the metrics: %w", err)
@@ -103,7 +108,9 @@ func (s *Serving) Series(l observe.Labels) observe.SeriesSink {
 	if s == nil {
 		return nil
 	}
-	return newSeries(&s.families, s.exemplar, l)
+	x := newSeries(&s.families, s.exemplar, l)
+	x.vllm = s.vllm.series(l.Model)
+	return x
 }
 
 // Describe implements [prometheus.Collector].
@@ -111,8 +118,11 @@ func (s *Serving) Describe(ch chan<- *prometheus.Desc) {
 	if s == nil {
 		return
 	}
-	for _, v := range s.families.vectors() {
+	for _, v := range s.vectors() {
 		v.Describe(ch)
+	}
+	for _, d := range s.vllm.descs() {
+		ch <- d
 	}
 	for _, l := range s.families.live {
 		if l.desc != nil {
@@ -138,7 +148,7 @@ func (s *Serving) snapshot() []prometheus.Metric {
 	own := make(chan prometheus.Metric, 64)
 	go func() {
 		defer close(own)
-		for _, v := range s.families.vectors() {
+		for _, v := range s.vectors() {
 			v.Collect(own)
 		}
 	}()
@@ -146,5 +156,10 @@ func (s *Serving) snapshot() []prometheus.Metric {
 	for m := range own {
 		all = append(all, m)
 	}
-	return s.families.appendLive(all, s.attached())
+	return s.appendLive(all, s.attached())
+}
+
+// vectors are the metrics that requests move.
+func (s *Serving) vectors() []prometheus.Collector {
+	return append(s.families.vectors(), s.vllm.vectors()...)
 }

@@ -331,7 +331,7 @@ func TestFaultsSayWhatAndWhere(t *testing.T) {
 	}})
 	found := suite()[1].check(t, b.harness)
 	assert.Contains(t, found, `at the end: llm_server_requests_total{outcome="hijacked"}: got 2, want 1`)
-	assert.Contains(t, found, `at the end: gen_ai_server_request_duration_seconds{model="m"}: got 61 observations, sum 0.7690000000000001, want 60 observations, sum 0.7670000000000001`)
+	assert.Contains(t, found, `at the end: gen_ai_server_request_duration_seconds{model="m"}: got 67 observations, sum 0.8110000000000002, want 66 observations, sum 0.8090000000000002`)
 	b = newBookSink(faults{stats: func(*observe.RequestStats) int { return 2 }})
 	found = suite()[1].check(t, b.harness)
 	assert.Len(t, found, maxFaults+1)

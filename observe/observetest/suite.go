@@ -88,9 +88,8 @@ func usages(s *scene) {
 	q := s.start(rec, observe.RequestInfo{Model: "huge"}) // more than 32 bits hold
 	q.SetUsage(observe.Usage{Input: 1 << 40, Output: 1<<40 + 1})
 	q.End(nil)
-	q = s.start(rec, observe.RequestInfo{Model: "m"}) // known to be zero is not unknown
-	q.SetUsage(observe.Usage{})
-	q.End(nil)
+	s.serve(rec, call{script: []string{jsonHeader, // known to be zero is not unknown
+		`2ms write "{\"choices\":[{\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":0}}"`}})
 }
 
 // firstTokens: what does and does not have a first token, and when.

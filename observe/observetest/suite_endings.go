@@ -117,6 +117,9 @@ func startedEndings() []ending {
 		ended("end/deadline", observe.OutcomeTimeout, context.DeadlineExceeded),
 		ended("end/error", observe.OutcomeServerError, failed),
 		ended("end/error-type", observe.OutcomeServerError, failed, func(q *observe.Request) { q.SetErrorType("out_of_memory") }),
+		ended("status/ok", observe.OutcomeOK, nil, func(q *observe.Request) { q.EndStatus(observe.OutcomeOK, "OK", nil) }),
+		ended("status/not-found", observe.OutcomeClientError, nil, func(q *observe.Request) { q.EndStatus(observe.OutcomeClientError, "NotFound", failed) }),
+		ended("status/internal", observe.OutcomeServerError, nil, func(q *observe.Request) { q.EndStatus(observe.OutcomeServerError, "Internal", failed) }),
 		{"func/error", observe.OutcomeServerError, func(s *scene, r *observe.Recorder) {
 			s.begin(1)
 			if err := r.Func(context.Background(), observe.RequestInfo{Model: "m"}, func(context.Context, *observe.Request) error {

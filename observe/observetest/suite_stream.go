@@ -155,7 +155,8 @@ func twice(s *scene) {
 	inner.End(nil)
 	outer.End(fmt.Errorf("late"))
 	s.expect("after both ends", observe.MetricRequests, Reading{Sum: 2}, nil)
-	s.expect("after both ends", observe.MetricRequests, Reading{Sum: 2}, map[string]string{"outcome": "ok"})
+	s.expect("after both ends", observe.MetricRequests, Reading{Sum: 1}, map[string]string{"outcome": "ok"})
+	s.expect("after both ends", observe.MetricRequests, Reading{Sum: 1}, map[string]string{"outcome": "server_error"})
 	s.idle("after both ends")
 }
 
