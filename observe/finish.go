@@ -149,10 +149,15 @@ func (q *Request) fillStats(s *RequestStats, h handlerEnd, w *responseWriter, no
 	if st != nil {
 		s.Protocol = st.protocol
 		if s.ResponseModel == "" {
-			s.ResponseModel = r.share(st.model.bytes())
+			if s.ResponseModel = q.model; string(st.model.bytes()) != q.model {
+				s.ResponseModel = r.share(st.model.bytes())
+			}
 		}
 		if s.FinishReasonRaw == "" {
-			s.FinishReasonRaw = r.share(st.finish.bytes())
+			var known bool
+			if s.FinishReasonRaw, _, known = finishReason(st.finish.bytes()); !known {
+				s.FinishReasonRaw = r.share(st.finish.bytes())
+			}
 		}
 		s.Complete = st.terminal
 		s.ErrorDetail = r.share(st.detail.bytes())
@@ -185,7 +190,7 @@ func (q *Request) fillStats(s *RequestStats, h handlerEnd, w *responseWriter, no
 	s.SLO = r.cfg.SLO.judge(s, tpot, ok)
 
 	if s.FinishReasonRaw != "" {
-		reason, known := finishReasons[s.FinishReasonRaw]
+		_, reason, known := finishReason(s.FinishReasonRaw)
 		if !known {
 			reason = r.label(r.reasons, s.FinishReasonRaw, otherLabel)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -119,9 +120,7 @@ func (w *stWant) take() {
 }
 
 func (w *stWant) apply(i *stInfo) {
-	for k, v := range i.counts {
-		w.counts[k] = v
-	}
+	maps.Copy(w.counts, i.counts)
 	if i.finish != "" {
 		w.finish = i.finish
 	}

@@ -141,6 +141,16 @@ func (s *scanner) expected() {
 func (s *scanner) quoted() (raw []byte, whole bool) {
 	s.p++ // the opening quote
 	start := s.p
+	// Most strings are short and plain: for them a loop is faster than a search.
+	for i, c := range s.b[start:min(start+16, len(s.b))] {
+		if c == '"' {
+			s.p += i + 1
+			return s.b[start : start+i], true
+		}
+		if c == '\\' {
+			break
+		}
+	}
 	for {
 		i := bytes.IndexByte(s.b[s.p:], '"')
 		if i < 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -111,10 +112,8 @@ func stLongKey(v any) bool {
 			}
 		}
 	case []any:
-		for _, e := range v {
-			if stLongKey(e) {
-				return true
-			}
+		if slices.ContainsFunc(v, stLongKey) {
+			return true
 		}
 	}
 	return false

@@ -76,15 +76,15 @@ func (r *Recorder) classify(info *RequestInfo, req *http.Request) (measure bool)
 // serve runs the handler and ends the request, whatever the handler does.
 func (r *Recorder) serve(w http.ResponseWriter, req *http.Request, info RequestInfo, next http.Handler) {
 	c := &call{}
-	op, provider := route(req.URL.Path)
-	if info.Operation == "" {
-		info.Operation = op
-	}
-	if info.Provider == "" && r.cfg.Provider == "" && info.Protocol == ProtocolAuto {
-		info.Provider = provider
-	}
 	c.node = node{req.Context(), &c.Request}
 	c.init(r, &c.node, info)
+	op, provider := route(req.URL.Path)
+	if info.Operation == "" {
+		c.operation = op
+	}
+	if c.provider == "" {
+		c.provider = provider
+	}
 	c.writer.init(w, &c.Request)
 	c.Request.writer = &c.writer
 

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"bytes"
 	"io"
 	"sync"
 )
@@ -10,33 +11,34 @@ const (
 	maxEmpty  = 100 // reads in a row that give nothing, as bufio has it
 )
 
-// peekBuffers holds the common size; larger ones are left to the collector.
-var peekBuffers = sync.Pool{New: func() any { return new([firstPeek]byte) }}
+// peekBuffers holds buffers of the sizes that were needed, the largest of
+// defaultPeekBytes.
+var peekBuffers = sync.Pool{New: func() any {
+	b := make([]byte, firstPeek)
+	return &b
+}}
 
 // peekedBody is a request body of which the beginning has been read. It gives
 // back the same bytes, and at the same place the same error.
 type peekedBody struct {
 	io.ReadCloser
-	small *[firstPeek]byte // pooled; nil when it was outgrown or given back
-	buf   []byte           // what was read ahead and not yet read again
-	err   error            // of the read ahead, due behind buf
-	model []byte           // raw JSON string in buf; valid until the first Read
+	pooled *[]byte // nil when it was given back
+	buf    []byte  // what was read ahead and not yet read again
+	err    error   // of the read ahead, due behind buf
+	model  []byte  // raw JSON string in buf; valid until the first Read
 }
 
 // peek reads until the model's name is found, at most limit bytes.
 func (p *peekedBody) peek(body io.ReadCloser, limit int) {
 	p.ReadCloser = body
-	p.small = peekBuffers.Get().(*[firstPeek]byte)
-	buf := p.small[:]
+	p.pooled = peekBuffers.Get().(*[]byte)
+	buf := *p.pooled
 	n, empty := 0, 0
 	var f modelFinder
 	for f.state != foundModel && f.state != noModel && n < limit && p.err == nil && empty < maxEmpty {
 		if n == len(buf) {
 			buf = append(buf, make([]byte, len(buf))...)
-			if p.small != nil {
-				peekBuffers.Put(p.small)
-				p.small = nil
-			}
+			*p.pooled = buf
 		}
 		var m int
 		m, p.err = body.Read(buf[n:min(len(buf), limit)])
@@ -73,15 +75,15 @@ func (p *peekedBody) Read(b []byte) (int, error) {
 // release gives the buffer back: by the reader, when it has read the last byte.
 func (p *peekedBody) release() {
 	p.buf, p.model = nil, nil
-	if p.small != nil {
-		peekBuffers.Put(p.small)
-		p.small = nil
+	if p.pooled != nil && len(*p.pooled) <= defaultPeekBytes {
+		peekBuffers.Put(p.pooled)
 	}
+	p.pooled = nil
 }
 
 // modelFinder looks for the top-level string member "model" of a JSON object
-// that arrives in pieces, a byte at a time: a client that sends one byte at a
-// time costs no more than one that does not.
+// that arrives in pieces of any size, each byte of which it reads once. It skips
+// strings that it does not want, which is what prompts are, by looking for quotes.
 type modelFinder struct {
 	state    finderState
 	depth    int
@@ -106,7 +108,12 @@ const (
 
 // feed reads b, which begins at offset base.
 func (f *modelFinder) feed(b []byte, base int) {
-	for i, c := range b {
+	for i := 0; i < len(b); i++ {
+		if f.inString && !f.isKey && f.state != inValue {
+			i += f.skipString(b[i:])
+			continue
+		}
+		c := b[i]
 		switch {
 		case f.state == foundModel || f.state == noModel:
 			return
@@ -125,7 +132,36 @@ func (f *modelFinder) feed(b []byte, base int) {
 	}
 }
 
-// stringByte reads a byte inside a string.
+// skipString reads on to the quote that ends the string, and returns its offset,
+// or that of the last byte.
+func (f *modelFinder) skipString(b []byte) int {
+	from := 0
+	if f.escaped {
+		f.escaped, from = false, 1
+	}
+	for from < len(b) {
+		end, found := len(b), false
+		if i := bytes.IndexByte(b[from:], '"'); i >= 0 {
+			end, found = from+i, true
+		}
+		n := 0 // backslashes before it: an odd number escapes what follows
+		for end-n > from && b[end-n-1] == '\\' {
+			n++
+		}
+		if !found {
+			f.escaped = n%2 == 1
+			break
+		}
+		if n%2 == 0 {
+			f.inString = false
+			return end
+		}
+		from = end + 1
+	}
+	return len(b) - 1
+}
+
+// stringByte reads a byte inside a key or the name.
 func (f *modelFinder) stringByte(c byte, at int) {
 	switch {
 	case c < 0x20:

@@ -67,7 +67,7 @@ func New(cfg Config) (*Recorder, error) {
 		provider = "openai"
 	}
 	for _, m := range cfg.Models {
-		r.reg.find(r.reg.model(m), OperationChat, r.label(r.providers, provider, otherLabel)).handles()
+		r.reg.find(r.reg.model(m), OperationChat, provider).handles()
 	}
 	return r, nil
 }
@@ -234,14 +234,13 @@ func (q *Request) init(r *Recorder, ctx context.Context, info RequestInfo) {
 	if info.Priority != "" {
 		q.priority = r.label(r.priorities, info.Priority, otherLabel)
 	}
-	if q.provider = info.Provider; q.provider == "" {
+	switch {
+	case info.Provider != "":
+		q.provider = r.label(r.providers, info.Provider, otherLabel)
+	case r.cfg.Provider != "":
 		q.provider = r.cfg.Provider
-	}
-	if q.provider == "" {
+	default:
 		q.provider = flavour(info.Protocol)
-	}
-	if q.provider != "" {
-		q.provider = r.label(r.providers, q.provider, otherLabel)
 	}
 }
 

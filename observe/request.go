@@ -121,6 +121,9 @@ func (q *Request) fill(info RequestInfo) {
 func (q *Request) learn(model []byte, p Protocol) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if (q.model != "" || len(model) == 0) && q.provider != "" {
+		return // nothing to learn
+	}
 	if q.model == "" && len(model) > 0 {
 		if m, ok := q.rec.reg.known(model); ok {
 			q.model = m.name

@@ -169,7 +169,7 @@ func (g *stGen) frame(e stNamed, line func(string)) {
 	if e.name != "" && !nameLater {
 		line("event: " + e.name)
 	}
-	for _, part := range strings.Split(e.data, "\n") {
+	for part := range strings.SplitSeq(e.data, "\n") {
 		line(stPick(g, "data: ", "data: ", "data:") + part)
 		if g.chance(30) {
 			line(": between")

@@ -163,6 +163,10 @@ func (t *tally) searchUsage(tail []byte) {
 }
 
 func (t *tally) merge(o *tally) {
+	t.bad += o.bad
+	if o.has == 0 && o.timed == 0 {
+		return
+	}
 	for _, f := range []struct {
 		bit  usageBits
 		dst  *int64
@@ -177,7 +181,6 @@ func (t *tally) merge(o *tally) {
 		}
 	}
 	t.has |= o.has
-	t.bad += o.bad
 	if o.timed != 0 {
 		t.timed, t.timingsPrompt, t.timingsCache, t.timingsN = o.timed, o.timingsPrompt, o.timingsCache, o.timingsN
 	}
@@ -206,11 +209,40 @@ func lastKey(b []byte, needle string) int {
 	}
 }
 
-// finishReasons maps what servers send to the words of the finish label.
-var finishReasons = map[string]string{
-	"stop": "stop", "end_turn": "stop", "stop_sequence": "stop", "eos_token": "stop",
-	"response.completed": "stop", "completed": "stop",
-	"length": "length", "max_tokens": "length", "max_output_tokens": "length", "model_context_window_exceeded": "length",
-	"tool_calls": "tool_calls", "function_call": "tool_calls", "tool_use": "tool_calls",
-	"content_filter": "content_filter", "refusal": "content_filter",
+// finishReason maps what servers send to a word of the finish label. raw is the
+// same text as a constant, which costs nothing to keep.
+func finishReason[T string | []byte](sent T) (raw, reason string, known bool) {
+	switch string(sent) {
+	case "stop":
+		return "stop", "stop", true
+	case "end_turn":
+		return "end_turn", "stop", true
+	case "stop_sequence":
+		return "stop_sequence", "stop", true
+	case "eos_token":
+		return "eos_token", "stop", true
+	case "response.completed":
+		return "response.completed", "stop", true
+	case "completed":
+		return "completed", "stop", true
+	case "length":
+		return "length", "length", true
+	case "max_tokens":
+		return "max_tokens", "length", true
+	case "max_output_tokens":
+		return "max_output_tokens", "length", true
+	case "model_context_window_exceeded":
+		return "model_context_window_exceeded", "length", true
+	case "tool_calls":
+		return "tool_calls", "tool_calls", true
+	case "function_call":
+		return "function_call", "tool_calls", true
+	case "tool_use":
+		return "tool_use", "tool_calls", true
+	case "content_filter":
+		return "content_filter", "content_filter", true
+	case "refusal":
+		return "refusal", "content_filter", true
+	}
+	return "", "", false
 }

@@ -110,9 +110,10 @@ func (s *seen) read(body io.Reader, began time.Time, class string) {
 		if len(data) == 0 || data[0] != '{' || json.Unmarshal(data, &c) != nil {
 			continue
 		}
-		text := c.Message.Content
+		var text strings.Builder
+		text.WriteString(c.Message.Content)
 		for _, choice := range c.Choices {
-			text += choice.Delta.Content
+			text.WriteString(choice.Delta.Content)
 		}
 		switch {
 		case c.Error != nil:
@@ -121,7 +122,7 @@ func (s *seen) read(body io.Reader, began time.Time, class string) {
 		case c.Done:
 			s.outcome = observe.OutcomeOK
 			return
-		case text == "":
+		case text.String() == "":
 			continue
 		}
 		now := time.Now()

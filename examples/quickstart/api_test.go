@@ -148,18 +148,18 @@ func TestAnswerStream(t *testing.T) {
 		require.Len(t, es, want)
 		assert.Equal(t, "[DONE]", es[len(es)-1])
 		assert.Contains(t, es[0], `"role":"assistant"`)
-		var text string
+		var text strings.Builder
 		for _, e := range es[:len(es)-1] {
 			var c completion
 			require.NoError(t, json.Unmarshal([]byte(e), &c))
 			assert.Equal(t, "chat.completion.chunk", c.Object)
 			for _, ch := range c.Choices {
 				if ch.Delta.Content != nil {
-					text += *ch.Delta.Content
+					text.WriteString(*ch.Delta.Content)
 				}
 			}
 		}
-		assert.Equal(t, 5, utf8.RuneCountInString(text))
+		assert.Equal(t, 5, utf8.RuneCountInString(text.String()))
 		assert.Equal(t, usage, strings.Contains(got, `"usage"`))
 	}
 }

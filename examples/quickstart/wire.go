@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -146,10 +147,8 @@ func (q *wireRequest) stops(g *generation) *wireError {
 	if len(g.stop) > maxStops {
 		return invalid("stop", "stop has %d sequences: want at most %d", len(g.stop), maxStops)
 	}
-	for _, s := range g.stop {
-		if s == "" {
-			return invalid("stop", "stop must not hold an empty string")
-		}
+	if slices.Contains(g.stop, "") {
+		return invalid("stop", "stop must not hold an empty string")
 	}
 	return nil
 }

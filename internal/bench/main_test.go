@@ -193,7 +193,7 @@ func TestFormat(t *testing.T) {
 	for want, got := range map[string]string{
 		"27.8ns": Nanoseconds.format(27.83), "2298ns": Nanoseconds.format(2298), "33.6us": Nanoseconds.format(33_600),
 		"1.24ms": Nanoseconds.format(1.24e6), "-12.0ns": Nanoseconds.format(-12), "2allocs": Allocations.format(2),
-		"8192B": Bytes.format(8192), "1x": Times.format(1), "0.07": number(0.0712), "2": number(2), "24.5": number(24.5),
+		"8192B": Bytes.format(8192), "1x": Times.format(1), "0.07": number(0.07), "0.074": number(0.0737), "0.20": number(0.2), "2": number(2), "24.5": number(24.5),
 	} {
 		require.Equal(t, want, got)
 	}

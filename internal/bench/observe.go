@@ -56,7 +56,7 @@ func observeJSON() Suite {
 
 // observeSSE is a stream of chat chunks.
 func observeSSE() Suite {
-	const native, self = "observe, native histograms", "observe, MeasureSelf"
+	const native, self, vllm = "observe, native histograms", "observe, MeasureSelf", "observe, VLLMAll"
 	return Suite{
 		Name: "observe.sse",
 		Claims: []Claim{
@@ -74,6 +74,8 @@ func observeSSE() Suite {
 				Ours: Added(native, bare), Peer: Added(ours, bare), Open: true},
 			{Name: "observe.sse.self", Doc: "added with MeasureSelf / without",
 				Ours: Added(self, bare), Peer: Added(ours, bare), Open: true},
+			{Name: "observe.sse.vllm", Doc: "added with the metrics of vLLM too / without",
+				Ours: Added(vllm, bare), Peer: Added(ours, bare), Open: true},
 		},
 		Cases: func() ([]Case, func(), error) {
 			w := chat(events)
@@ -86,6 +88,7 @@ func observeSSE() Suite {
 			b.add(tee, w, withTee)
 			b.add(native, w, b.must(withObserve(observe.Config{}, observeprom.ServingConfig{NativeHistograms: true})))
 			b.add(self, w, b.must(withObserve(observe.Config{MeasureSelf: true}, observeprom.ServingConfig{})))
+			b.add(vllm, w, b.must(withObserve(observe.Config{}, observeprom.ServingConfig{VLLM: observeprom.VLLM{Level: observeprom.VLLMAll}})))
 			b.cases = append(b.cases, clockCase())
 			return b.cases, func() {}, b.err
 		},

@@ -165,13 +165,15 @@ func (u Unit) format(v float64) string {
 	return fmt.Sprintf("%.2fms", v/1e6)
 }
 
-// number writes a ratio: three digits where they say something.
+// number writes a ratio with the digits that say something.
 func number(v float64) string {
 	switch a := max(v, -v); {
 	case v != v:
 		return "-"
 	case a >= 10, v == float64(int64(v)):
 		return fmt.Sprintf("%.4g", v)
+	case a < 0.1:
+		return fmt.Sprintf("%.2g", v)
 	}
 	return fmt.Sprintf("%.2f", v)
 }

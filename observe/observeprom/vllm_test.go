@@ -102,7 +102,7 @@ func TestVLLMNames(t *testing.T) {
 			}
 			assert.Equal(t, "m", labels["model_name"], name)
 			assert.Equal(t, "0", labels["engine"], name)
-			for _, l := range strings.Fields(want.labels) {
+			for l := range strings.FieldsSeq(want.labels) {
 				assert.Contains(t, labels, l, name)
 			}
 			assert.Len(t, labels, 2+len(strings.Fields(want.labels)), name)
