@@ -39,6 +39,13 @@ func (s *scanner) fail(f scanFault) {
 
 // peek returns the next byte that is not white space, or 0 at the end.
 func (s *scanner) peek() byte {
+	if s.p < len(s.b) && s.b[s.p] > ' ' { // what a server writes
+		return s.b[s.p]
+	}
+	return s.peekSpace()
+}
+
+func (s *scanner) peekSpace() byte {
 	for ; s.p < len(s.b); s.p++ {
 		switch c := s.b[s.p]; c {
 		case ' ', '\t', '\n', '\r':
@@ -94,7 +101,12 @@ func (s *scanner) member(i int) (key []byte, ok bool) {
 		return nil, false
 	}
 	raw, whole := s.quoted()
-	if !whole || !s.take(':') {
+	if !whole {
+		return nil, false
+	}
+	if s.p < len(s.b) && s.b[s.p] == ':' {
+		s.p++
+	} else if !s.take(':') {
 		return nil, false
 	}
 	if bytes.IndexByte(raw, '\\') >= 0 {
@@ -280,6 +292,9 @@ func (s *scanner) skip() {
 			s.quoted()
 		default:
 			s.skipLiteral(c)
+		}
+		if depth == 0 {
+			return
 		}
 		// After a value: close levels, or go on to the next item.
 		for s.fault == scanOK {

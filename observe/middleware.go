@@ -244,12 +244,18 @@ func mediaType(ct string) string {
 
 func isJSON(media string) bool {
 	const suffix = "+json"
-	return strings.EqualFold(media, "application/json") ||
+	return media == "application/json" || strings.EqualFold(media, "application/json") ||
 		len(media) > len(suffix) && strings.EqualFold(media[len(media)-len(suffix):], suffix)
 }
 
 // contentKind is how a body of that Content-Type is read.
 func contentKind(ct string) bodyKind {
+	switch ct { // as nearly everyone writes them
+	case "text/event-stream", "text/event-stream; charset=utf-8":
+		return bodySSE
+	case "application/json":
+		return bodyJSON
+	}
 	media := mediaType(ct)
 	switch {
 	case strings.EqualFold(media, "text/event-stream"):

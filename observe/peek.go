@@ -83,7 +83,8 @@ func (p *peekedBody) release() {
 
 // modelFinder looks for the top-level string member "model" of a JSON object
 // that arrives in pieces of any size, each byte of which it reads once. It skips
-// strings that it does not want, which is what prompts are, by looking for quotes.
+// strings that it does not want, which is what prompts are, by looking for their
+// quotes: what else is in them it does not check.
 type modelFinder struct {
 	state    finderState
 	depth    int

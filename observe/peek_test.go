@@ -95,7 +95,7 @@ func stCheckPeek(t *testing.T, body []byte, limit int, how byte) {
 	if n, err := p.Read(buf); n != 0 || err != end {
 		t.Fatalf("after the end: %d, %v", n, err)
 	}
-	if p.small != nil || p.buf != nil || p.model != nil {
+	if p.pooled != nil || p.buf != nil || p.model != nil {
 		t.Fatal("the buffer is kept after its last byte")
 	}
 	require.NoError(t, p.Close())
@@ -122,7 +122,8 @@ func TestPeekModel(t *testing.T) {
 		{`"model"`, "", 65536},
 		{`model=no`, "", 65536},
 		{`{"x":NaN,"model":"no"}`, "", 65536},
-		{`{"x":"` + "\n" + `","model":"no"}`, "", 65536},
+		{`{"x":"` + "\n" + `","model":"yes"}`, "yes", 65536}, // not JSON, but skipped unread
+		{`{"x` + "\n" + `":1,"model":"no"}`, "", 65536},
 		{`{} {"model":"no"}`, "", 65536},
 		{``, "", 65536},
 		{"\xef\xbb\xbf" + `{"model":"no"}`, "", 65536},

@@ -2,6 +2,8 @@ package observe
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"sync"
 	"unicode/utf8"
 )
@@ -52,6 +54,7 @@ type streamState struct {
 
 	memoLen   int
 	memoLines int
+	memoLast  bool // the memo ends in the last line of its event
 	memoClass class
 
 	lastRef          []byte // payload of the last token event, until the Write returns
@@ -181,6 +184,12 @@ func (s *stream) sniff(b []byte) []byte {
 
 // frames cuts a piece into events.
 func (s *stream) frames(b []byte) {
+	if s.whole(b) {
+		s.token(s.memoClass, b, false)
+		s.lastRaw = s.kind == bodySSE
+		s.keepLast()
+		return
+	}
 	f := &s.framer
 	if f.skipLF && s.carryLen == 0 && b[0] == '\n' { // the second half of the line end of an event that is past
 		f.skipLF = false
@@ -330,6 +339,42 @@ func (s *stream) raw(head, tail []byte, cut bool) {
 	}
 }
 
+// whole reports whether a piece is exactly one event that begins like the last
+// token event, which is what a server that flushes each token writes.
+func (s *stream) whole(b []byte) bool {
+	if s.memoLen == 0 || !s.memoLast || s.noMemo || s.carryLen > 0 || s.framer.midLine || s.framer.skipLF || len(b) > inPlace {
+		return false
+	}
+	j := s.memoEnd(b)
+	if j < 0 || j >= len(b) || b[j] == '"' || b[j] == '\n' || b[j] == '\r' {
+		return false
+	}
+	rest := b[j:]
+	n := len(rest)
+	switch {
+	case n < 4 || rest[n-1] != '\n':
+		return false
+	case s.kind == bodyNDJSON:
+		n--
+	case rest[n-2] == '\n':
+		n -= 2
+	case rest[n-2] == '\r' && rest[n-3] == '\n' && rest[n-4] == '\r':
+		n -= 4
+	default:
+		return false
+	}
+	rest = rest[:n]
+	return bytes.IndexByte(rest, '\n') < 0 && (s.kind == bodyNDJSON || bytes.IndexByte(rest, '\r') < 0)
+}
+
+// memoEnd returns where in raw the memo ends, -1 if raw begins otherwise.
+func (s *stream) memoEnd(raw []byte) int {
+	if n := s.memoLen; len(raw) >= n && bytes.Equal(raw[:n], s.memo[:n]) {
+		return n
+	}
+	return matchDigits(raw, s.memo[:s.memoLen])
+}
+
 // remembered reports whether an event begins like the last token event up to
 // the opening quote of its output, and the output is not empty. The same bytes
 // leave a JSON parser in the same state, so this decides as a scan would; so do
@@ -340,25 +385,23 @@ func (s *stream) remembered(raw []byte, lines int) bool {
 	if s.memoLen == 0 || lines != s.memoLines || s.noMemo {
 		return false
 	}
-	memo := s.memo[:s.memoLen]
-	j := len(memo)
-	if len(raw) < j || !bytes.Equal(raw[:j], memo) {
-		if j = matchDigits(raw, memo); j < 0 {
-			return false
-		}
-	}
-	return j < len(raw) && raw[j] != '"' && raw[j] != '\n' && raw[j] != '\r'
+	j := s.memoEnd(raw)
+	return j >= 0 && j < len(raw) && raw[j] != '"' && raw[j] != '\n' && raw[j] != '\r'
 }
 
 // matchDigits returns where in raw the memo ends if it matches but for the
 // digits in it, else -1.
 func matchDigits(raw, memo []byte) int {
 	i, j := 0, 0
-	for i < len(memo) && j < len(raw) {
-		if memo[i] == raw[j] {
-			i++
-			j++
-			continue
+	for {
+		n := same(raw[j:], memo[i:])
+		i += n
+		j += n
+		if i == len(memo) {
+			return j
+		}
+		if j == len(raw) {
+			return -1
 		}
 		// The runs may have begun before this place, or begin here; both must
 		// have a digit.
@@ -376,10 +419,21 @@ func matchDigits(raw, memo []byte) int {
 			j++
 		}
 	}
-	if i < len(memo) {
-		return -1
+}
+
+// same returns how many bytes a and b have in common from the front.
+func same(a, b []byte) int {
+	n := min(len(a), len(b))
+	i := 0
+	for ; i+8 <= n; i += 8 {
+		if x := binary.LittleEndian.Uint64(a[i:]) ^ binary.LittleEndian.Uint64(b[i:]); x != 0 {
+			return i + bits.TrailingZeros64(x)/8
+		}
 	}
-	return j
+	for i < n && a[i] == b[i] {
+		i++
+	}
+	return i
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }

@@ -46,6 +46,11 @@ func (c *tokenClock) batch(k int, now time.Duration, content bool) (back bool) {
 	}
 	c.count += k
 	c.sum += gap
+	if k == 1 { // the common case, without the divisions
+		c.share, c.extra, c.left = gap, 0, 1
+		c.longest = max(c.longest, gap)
+		return back
+	}
 	c.share, c.extra, c.left = gap/time.Duration(k), int(gap%time.Duration(k)), k
 	longest := c.share
 	if c.extra > 0 {

@@ -163,6 +163,10 @@ func (t *tally) searchUsage(tail []byte) {
 }
 
 func (t *tally) merge(o *tally) {
+	if t.has == 0 && t.timed == 0 && t.bad == 0 {
+		*t = *o
+		return
+	}
 	t.bad += o.bad
 	if o.has == 0 && o.timed == 0 {
 		return

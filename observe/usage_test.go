@@ -150,7 +150,14 @@ func TestFinishReasons(t *testing.T) {
 			want[f] = word
 		}
 	}
-	require.Equal(t, want, finishReasons)
+	for f, word := range want {
+		raw, reason, known := finishReason(f)
+		require.Equal(t, []any{f, word, true}, []any{raw, reason, known})
+		raw, reason, known = finishReason([]byte(f))
+		require.Equal(t, []any{f, word, true}, []any{raw, reason, known})
+	}
+	_, _, known := finishReason("another")
+	require.False(t, known)
 }
 
 // TestAnswers reads JSON bodies that are not streamed: short, and so long that

@@ -35,6 +35,7 @@ type responseWriter struct {
 	hasTTFB      bool
 	hasEvent     bool
 	learned      bool
+	begun        bool // status and first byte are known; not touched by the end
 	ttfb         time.Duration
 	firstEvent   time.Duration
 	lastWrite    time.Duration // of a Write that left an event unfinished
@@ -132,6 +133,7 @@ func (w *responseWriter) wrote(b []byte, err error) {
 	}
 	if len(b) > 0 {
 		w.accept(b)
+		w.begun = w.status != 0
 	}
 }
 
@@ -275,6 +277,9 @@ func (w *responseWriter) flush() error {
 	} else {
 		w.inner.(http.Flusher).Flush()
 	}
+	if err == nil && w.begun {
+		return nil
+	}
 	if w.enter() {
 		if err != nil {
 			w.failed(err)
@@ -285,6 +290,7 @@ func (w *responseWriter) flush() error {
 		if !w.hasTTFB {
 			w.ttfb, w.hasTTFB = w.req.since(), true
 		}
+		w.begun = w.status != 0
 		w.leave()
 	}
 	return err

@@ -40,6 +40,7 @@ const (
 type families struct {
 	histograms []*prometheus.HistogramVec
 	counters   []*prometheus.CounterVec
+	gaps       *gapFamily   // of inter-token latency; nil: it is a vector
 	live       []liveFamily // made at Collect from what the Recorders hold
 }
 
@@ -74,6 +75,8 @@ func newFamilies(cfg *ServingConfig) families {
 				kind = prometheus.GaugeValue
 			}
 			f.live[m.ID] = liveFamily{prometheus.NewDesc(m.Prometheus, m.Help, m.Labels, cfg.ConstLabels), kind}
+		case m.ID == observe.MetricInterTokenLatency && !cfg.NativeHistograms:
+			f.gaps = newGapFamily(m, cfg)
 		case m.Kind == observe.KindHistogram:
 			f.histograms[m.ID] = prometheus.NewHistogramVec(histogramOpts(m, cfg), m.Labels)
 		default:
@@ -87,6 +90,9 @@ func newFamilies(cfg *ServingConfig) families {
 // vectors are the metrics that requests move.
 func (f *families) vectors() []prometheus.Collector {
 	var all []prometheus.Collector
+	if f.gaps != nil {
+		all = append(all, f.gaps)
+	}
 	for _, v := range f.histograms {
 		if v != nil {
 			all = append(all, v)

@@ -15,6 +15,7 @@ type series struct {
 	exemplar func(context.Context) prometheus.Labels
 
 	itl, tpot, ttfb, firstContent, prefill, decode prometheus.Observer
+	gaps                                           *gapHistogram // nil: itl, which is native
 	inputSize, outputSize                          prometheus.Observer
 	input, output, bytes                           prometheus.Counter
 
@@ -67,7 +68,6 @@ func newSeries(f *families, exemplar func(context.Context) prometheus.Labels, l 
 	}
 	s := &series{
 		exemplar:     exemplar,
-		itl:          hist(observe.MetricInterTokenLatency, model, op),
 		tpot:         hist(observe.MetricTimePerOutputToken, model, op),
 		ttfb:         hist(observe.MetricTimeToFirstByte, model, op),
 		firstContent: hist(observe.MetricTimeToFirstContent, model, op),
@@ -78,6 +78,11 @@ func newSeries(f *families, exemplar func(context.Context) prometheus.Labels, l 
 		input:        count(observe.MetricTokens, model, typeInput),
 		output:       count(observe.MetricTokens, model, typeOutput),
 		bytes:        count(observe.MetricResponseBytes, model, op),
+	}
+	if f.gaps != nil {
+		s.gaps = f.gaps.open(l)
+	} else {
+		s.itl = hist(observe.MetricInterTokenLatency, model, op)
 	}
 	s.endings.open = func(k endingKey) *ending {
 		stream := strconv.FormatBool(k.stream)
@@ -108,8 +113,12 @@ func newSeries(f *families, exemplar func(context.Context) prometheus.Labels, l 
 
 // Gaps implements observe.SeriesSink.
 func (s *series) Gaps(gaps []time.Duration) {
-	for _, g := range gaps {
-		s.itl.Observe(g.Seconds())
+	if s.gaps != nil {
+		s.gaps.observe(gaps)
+	} else {
+		for _, g := range gaps {
+			s.itl.Observe(g.Seconds())
+		}
 	}
 	s.vllm.gaps(gaps)
 }
