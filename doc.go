@@ -27,7 +27,9 @@
 // standard library:
 //
 //	observe/observeprom    Prometheus collectors
+//	observe/observeotel    OpenTelemetry metrics and spans, by the GenAI conventions
 //	observe/observelive    an http.Handler with plots of everything registered
+//	observe/observetest    a conformance suite for a Sink of your own
 //
 // Planned, and not here yet, are rollout (versions compared while they serve),
 // scheduler (who runs next), autoscale (how many replicas), gpu (devices and

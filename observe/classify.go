@@ -88,19 +88,6 @@ func firstNonSpace(b []byte) int {
 	return s.p
 }
 
-// remember keeps the shape of a token event. An escape in it may hold digits
-// that decide, so that shape is not kept.
-func (s *stream) remember(raw []byte, at, lines int, e *event) {
-	n := at + e.valueAt + 1
-	if e.valueAt < 0 || raw == nil || n > memoSize || bytes.IndexByte(raw[:n], '\\') >= 0 {
-		s.memoLen, s.memoLast = 0, false
-		return
-	}
-	s.memoLen = copy(s.memo[:], raw[:n])
-	s.memoLines, s.memoClass = lines, e.class
-	s.memoLast = s.kind == bodyNDJSON || bytes.Count(s.memo[:s.memoLen], []byte("\n"))+1 == lines
-}
-
 // token notes an event that carries output. Its payload is read for usage and
 // finish reason only if no later token event follows.
 func (s *stream) token(c class, tail []byte, cut bool) {
