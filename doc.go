@@ -29,6 +29,7 @@
 //	observe/observeprom    Prometheus collectors
 //	observe/observeotel    OpenTelemetry metrics and spans, by the GenAI conventions
 //	observe/observelive    an http.Handler with plots of everything registered
+//	observe/observegrpc    interceptors for gRPC servers (a module of its own)
 //	observe/observetest    a conformance suite for a Sink of your own
 //
 // Planned, and not here yet, are rollout (versions compared while they serve),
@@ -75,6 +76,6 @@
 // # Modules
 //
 // An adapter whose dependencies not everybody wants is a module of its own, below
-// the package that it belongs to. The root module requires the Prometheus client,
-// and the packages that do not import it do not link it.
+// the package that it belongs to. The root module requires the Prometheus client
+// and the OpenTelemetry API; packages that do not import them do not link them.
 package calm

@@ -117,6 +117,9 @@
 //   - A token's time is when net/http took it, not when the client read it.
 //   - A model name beyond PeekBytes, or under an escaped key, comes from the
 //     response.
+//   - An event over 4 KiB that spans Writes is told by its first 1 KiB. Of a JSON
+//     body over 4 KiB the first 512 bytes and the last 4 KiB are read.
+//   - An event is checked to be JSON up to its first output, not to its end.
 //   - RequestStats.Route is empty if another middleware copies the request.
 //   - A server that closes connections looks like clients that leave.
 //   - Counters of tokens move at the end of a request, ITL every 64 gaps.

@@ -167,6 +167,28 @@ func (t *tallies) of(class string) *tally {
 	return t.m[class]
 }
 
+// total is the number of requests so far.
+func (t *tallies) total() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.m {
+		n += c.requests
+	}
+	return n
+}
+
+// wait returns when n requests have ended: a client may know of its end before
+// the server does.
+func (t *tallies) wait(n int) error {
+	for range 500 {
+		if t.total() >= n {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return fmt.Errorf("%d of %d requests have ended after 5 s", t.total(), n)
+}
+
 func (t *tallies) seen(class string, s seen) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -88,7 +88,7 @@ func run(ctx context.Context, listen string, native bool, out io.Writer) error {
 	}
 
 	client := askAll(ctx, base)
-	if err := settle(rec); err != nil {
+	if err := server.wait(client.total()); err != nil {
 		return err
 	}
 	different := compare(out, client, server)
@@ -102,24 +102,13 @@ func run(ctx context.Context, listen string, native bool, out io.Writer) error {
 	return different
 }
 
-// settle waits until the server has noticed that every client is gone.
-func settle(rec *observe.Recorder) error {
-	for range 500 {
-		var n int64
-		for l := range rec.Live() {
-			n += l.InFlight
-		}
-		if n == 0 {
-			return nil
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return errors.New("requests are still in flight after 5 s")
-}
-
 // compare prints a line for each class, what the client saw beside what the
 // server did, and returns an error if they differ.
 func compare(out io.Writer, client, server *tallies) error {
+	client.mu.Lock()
+	defer client.mu.Unlock()
+	server.mu.Lock()
+	defer server.mu.Unlock()
 	fmt.Fprintf(out, "\n%-11s %4s  %-27s  %-25s  %-11s  %s\n", "class", "n", "TTFT ms p50/p99", "ITL ms p50/p99", "tokens", "outcome")
 	fmt.Fprintf(out, "%-11s %4s  %13s %13s  %12s %12s  %5s %5s\n", "", "", "client", "server", "client", "server", "cl.", "srv.")
 	var errs []error

@@ -26,7 +26,9 @@ type engine struct {
 }
 
 func newEngine() *engine {
-	return &engine{slots: make(chan struct{}, 2*runtime.GOMAXPROCS(0)), maxQueue: 64}
+	// Decoding keeps a processor busy. One is left for the network: with all of
+	// them busy, the runtime would look for arrivals every 10 ms only.
+	return &engine{slots: make(chan struct{}, max(runtime.GOMAXPROCS(0)-1, 1)), maxQueue: 64}
 }
 
 func (e *engine) start(m *tinylm.Model) { e.model.Store(m) }

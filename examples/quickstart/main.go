@@ -34,6 +34,8 @@ type options struct {
 	model  string
 	run    time.Duration
 	load   bool
+
+	agree time.Duration // by which clients and server may differ in their median TTFT
 }
 
 const usage = `Quickstart trains a small language model, serves it, measures it and shows it.
@@ -95,7 +97,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func parse(args []string) (options, error) {
-	var o options
+	o := options{agree: 5 * time.Millisecond}
 	load := "on"
 	fs := flag.NewFlagSet("quickstart", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
@@ -236,5 +238,5 @@ func serve(ctx context.Context, o options, model modelConfig, out io.Writer) err
 	if err := server.Shutdown(drain); err != nil {
 		return fmt.Errorf("draining: %w", err)
 	}
-	return results.report(out, reg, rec, clients)
+	return results.report(out, reg, rec, clients, o.agree)
 }

@@ -68,7 +68,7 @@ func TestHelp(t *testing.T) {
 
 // TestStory runs the whole program twice: trained, and from the checkpoint.
 func TestStory(t *testing.T) {
-	o := options{addr: "127.0.0.1:0", seed: 3, corpus: corpusFile(t), run: 3 * time.Second, load: true,
+	o := options{addr: "127.0.0.1:0", agree: testAgreement, seed: 3, corpus: corpusFile(t), run: 3 * time.Second, load: true,
 		model: filepath.Join(t.TempDir(), "deep", "model.ckpt")}
 	var out bytes.Buffer
 	require.NoError(t, serve(t.Context(), o, testConfig, &out), &out)
@@ -97,7 +97,7 @@ func TestStory(t *testing.T) {
 // TestInterrupt interrupts under load: streams in flight run to their end, and
 // the report still holds.
 func TestInterrupt(t *testing.T) {
-	o := options{addr: "127.0.0.1:0", seed: 5, corpus: corpusFile(t), load: true, model: filepath.Join(t.TempDir(), "m")}
+	o := options{addr: "127.0.0.1:0", agree: testAgreement, seed: 5, corpus: corpusFile(t), load: true, model: filepath.Join(t.TempDir(), "m")}
 	ctx, cancel := context.WithCancel(t.Context())
 	var out bytes.Buffer
 	time.AfterFunc(5*time.Second, cancel)

@@ -2,4 +2,8 @@
 
 package main
 
+import "time"
+
 const raceEnabled = false
+
+const testAgreement = 5 * time.Millisecond

@@ -139,13 +139,10 @@ func millis(seconds float64) string {
 	return fmt.Sprintf("%.3g ms", seconds*1e3)
 }
 
-// agreement is the most that the clients' and the server's median TTFT may differ.
-const agreement = 5 * time.Millisecond
-
 // report prints what was measured, and returns an error if the figures do not
 // agree with each other: the server's with its clients', and the sum of its
 // parts with the whole.
-func (r *results) report(out io.Writer, reg prometheus.Gatherer, rec *observe.Recorder, clients *load) error {
+func (r *results) report(out io.Writer, reg prometheus.Gatherer, rec *observe.Recorder, clients *load, agree time.Duration) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d := time.Since(r.began).Seconds()
@@ -190,8 +187,8 @@ report   %.0f s of serving
 		theirs, ours := clients.ttft.quantile(.5), r.ttft.quantile(.5)
 		check(len(clients.problems) == 0, "%d clients got what they asked for, %d left early; problems: %s",
 			clients.sent, clients.left, first(clients.problems))
-		check(clients.ttft.seen > 0 && math.Abs(theirs-ours) <= agreement.Seconds(),
-			"clients measured the same TTFT: p50 %s, server %s, within %v", millis(theirs), millis(ours), agreement)
+		check(clients.ttft.seen > 0 && math.Abs(theirs-ours) <= agree.Seconds(),
+			"clients measured the same TTFT: p50 %s, server %s, within %v", millis(theirs), millis(ours), agree)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%d of the checks above", len(errs))
