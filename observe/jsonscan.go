@@ -90,6 +90,9 @@ func (s *scanner) enter(open byte) bool {
 // member moves to the value of the i-th member of the object entered last and
 // returns its key; ok is false at the end of the object.
 func (s *scanner) member(i int) (key []byte, ok bool) {
+	if key := s.plainMember(i); key != nil {
+		return key, true
+	}
 	if !s.more(i, '}') {
 		return nil, false
 	}
@@ -110,6 +113,33 @@ func (s *scanner) member(i int) (key []byte, ok bool) {
 		raw = unescape(s.keyBuf[:0], raw)
 	}
 	return raw, true
+}
+
+// plainMember is member for what servers write: no white space, and a short key
+// without escapes. Otherwise it moves nothing and returns nil.
+func (s *scanner) plainMember(i int) []byte {
+	b := s.b
+	p := s.p
+	if i > 0 {
+		if p >= len(b) || b[p] != ',' {
+			return nil
+		}
+		p++
+	}
+	if s.fault != scanOK || p >= len(b) || b[p] != '"' {
+		return nil
+	}
+	p++
+	for end := p; end < min(p+len(s.keyBuf), len(b)-1) && b[end] != '\\'; end++ {
+		if b[end] == '"' {
+			if b[end+1] != ':' || end == p {
+				return nil
+			}
+			s.p = end + 2
+			return b[p:end]
+		}
+	}
+	return nil
 }
 
 // element moves to the i-th element of the array entered last; it is false at

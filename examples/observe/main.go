@@ -31,18 +31,29 @@ import (
 func main() {
 	listen := flag.String("listen", "", "serve on this `address` until interrupted, without the client")
 	native := flag.Bool("native", false, "export native histograms beside the classic ones")
+	vllm := flag.Bool("vllm", false, "export vLLM's names too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *listen, *native, os.Stdout); err != nil {
+	if err := run(ctx, options{*listen, *native, *vllm}, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "observe:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, listen string, native bool, out io.Writer) error {
+// options are the command line.
+type options struct {
+	listen       string
+	native, vllm bool
+}
+
+func run(ctx context.Context, o options, out io.Writer) error {
 	reg := prometheus.NewRegistry()
-	prom, err := observeprom.NewServing(observeprom.ServingConfig{Registerer: reg, NativeHistograms: native})
+	cfg := observeprom.ServingConfig{Registerer: reg, NativeHistograms: o.native}
+	if o.vllm {
+		cfg.VLLM.Level = observeprom.VLLMAll
+	}
+	prom, err := observeprom.NewServing(cfg)
 	if err != nil {
 		return err
 	}
@@ -61,7 +72,7 @@ func run(ctx context.Context, listen string, native bool, out io.Writer) error {
 	mux.Handle("POST /", rec.Middleware(newSimulation()))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 
-	addr := listen
+	addr := o.listen
 	if addr == "" {
 		addr = "127.0.0.1:0"
 	}
@@ -76,7 +87,7 @@ func run(ctx context.Context, listen string, native bool, out io.Writer) error {
 	base := "http://" + listener.Addr().String()
 	fmt.Fprintf(out, "simulated model on %s, metrics on %s/metrics\n", base, base)
 
-	if listen != "" {
+	if o.listen != "" {
 		select {
 		case err := <-served:
 			return err

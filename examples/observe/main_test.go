@@ -22,7 +22,7 @@ func TestAgree(t *testing.T) {
 	var err error
 	for range 3 {
 		out.Reset()
-		if err = run(t.Context(), "", false, &out); err == nil {
+		if err = run(t.Context(), options{}, &out); err == nil {
 			break
 		}
 		t.Log(err)
@@ -54,7 +54,7 @@ func TestListen(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	var out bytes.Buffer
-	require.NoError(t, run(ctx, "127.0.0.1:0", true, &out))
+	require.NoError(t, run(ctx, options{"127.0.0.1:0", true, true}, &out))
 	assert.Contains(t, out.String(), "/metrics")
-	assert.Error(t, run(t.Context(), "256.0.0.1:1", false, &out))
+	assert.Error(t, run(t.Context(), options{listen: "256.0.0.1:1"}, &out))
 }
