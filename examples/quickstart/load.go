@@ -292,7 +292,8 @@ func firstToken(ctx context.Context, base string) (time.Duration, error) {
 	l := newLoad(base, 0)
 	defer l.client.CloseIdleConnections()
 	r := l.do(ask{path: "/v1/completions", stream: true, body: map[string]any{
-		"model": modelName, "prompt": prompts[0], "max_tokens": 16, "stream": true}})
+		"model": modelName, "prompt": prompts[0], "max_tokens": 16, "stream": true,
+		"stream_options": map[string]any{"include_usage": true}}})
 	if r.problem != "" {
 		return 0, errors.New(r.problem)
 	}

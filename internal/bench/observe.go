@@ -20,7 +20,7 @@ const (
 )
 
 func observeSuites() []Suite {
-	return []Suite{observeJSON(), observeSSE(), observeStreams(), observeLoopback(), observeAllocs(), observeParallel()}
+	return []Suite{observeJSON(), observeSSE(), observeStreams(), observeLoopback(), observeRecord(), observeOTel(), observeAllocs(), observeParallel()}
 }
 
 // observeJSON is one JSON chat answer.

@@ -158,9 +158,9 @@ type byModel struct{}
 func (byModel) GetModel() string { return "second" }
 
 func TestDefaults(t *testing.T) {
-	assert.Equal(t, "first", modelOf(nil, "", &infer{Model: "first"}))
-	assert.Equal(t, "second", modelOf(nil, "", byModel{}))
-	assert.Empty(t, modelOf(nil, "", 7))
+	assert.Equal(t, "first", modelOf(t.Context(), "", &infer{Model: "first"}))
+	assert.Equal(t, "second", modelOf(t.Context(), "", byModel{}))
+	assert.Empty(t, modelOf(t.Context(), "", 7))
 	_, err := NewInterceptors(Config{})
 	assert.ErrorContains(t, err, "Config.Recorder")
 }
