@@ -65,7 +65,10 @@ func (l *load) run(ctx context.Context) {
 			}
 			send()
 		}
-		for range 12 + l.rng.IntN(24) { // everybody at once
+		for range 12 + l.rng.IntN(24) { // nearly everybody at once
+			if !pause(ctx, l.exponential(400)) {
+				return
+			}
 			send()
 		}
 		for until := time.Now().Add(l.seconds(2, 4)); time.Now().Before(until); { // busy
@@ -243,6 +246,7 @@ func readStream(body io.Reader, began time.Time, leave int) reply {
 			continue
 		}
 		if string(data) == "[DONE]" {
+			io.Copy(io.Discard, body) // to its end, so that the connection is used again
 			switch {
 			case events == 0:
 				r.problem = "a stream without a token"

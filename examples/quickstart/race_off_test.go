@@ -6,4 +6,5 @@ import "time"
 
 const raceEnabled = false
 
-const testAgreement = 5 * time.Millisecond
+// The tests of other packages run beside these; the program itself wants 5 ms.
+const testAgreement = 20 * time.Millisecond
