@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/calmops/calm/internal/cow"
 	"github.com/calmops/calm/observe"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -31,12 +32,12 @@ type meters struct {
 	read, written, reasoned   *cell
 
 	ok       [2]*ending // outcome ok, code 200; [1]: streamed
-	endings  cache[endingKey, *ending]
-	failures cache[string, recordOptions] // of gen_ai metrics, by error type
-	queues   cache[queueKey, recordOptions]
-	reasons  cache[string, *cell]
-	parts    cache[string, *cell] // tokens that are parts of input or output
-	slos     cache[sloKey, *cell]
+	endings  cow.Cache[endingKey, *ending]
+	failures cow.Cache[string, recordOptions] // of gen_ai metrics, by error type
+	queues   cow.Cache[queueKey, recordOptions]
+	reasons  cow.Cache[string, *cell]
+	parts    cow.Cache[string, *cell] // tokens that are parts of input or output
+	slos     cow.Cache[sloKey, *cell]
 }
 
 // recordOptions are made once, so that Record allocates nothing for them.
@@ -117,7 +118,7 @@ func newMeters(s *Serving, l observe.Labels) *meters {
 		x.written = in.families[metricInferenceCacheWrite].cell(modality...)
 		x.reasoned = in.families[metricInferenceReasoning].cell(modality...)
 	}
-	x.endings.open = func(k endingKey) *ending {
+	x.endings.Open = func(k endingKey) *ending {
 		stream := attribute.Bool(keyStream, k.stream)
 		duration := appendString(slices.Clip(genAI), keyErrorType, k.errorType)
 		if s.cfg.StreamAttribute {
@@ -129,26 +130,26 @@ func newMeters(s *Serving, l observe.Labels) *meters {
 			duration: optionsOf(duration),
 		}
 	}
-	x.failures.open = func(errorType string) recordOptions {
+	x.failures.Open = func(errorType string) recordOptions {
 		return optionsOf(with(genAI, attribute.String(keyErrorType, errorType)))
 	}
-	x.queues.open = func(k queueKey) recordOptions {
+	x.queues.Open = func(k queueKey) recordOptions {
 		result := "scheduled"
 		if k.abandoned {
 			result = "abandoned"
 		}
 		return optionsOf(with(appendString(slices.Clip(model), keyPriority, k.priority), attribute.String(keyResult, result)))
 	}
-	x.reasons.open = func(reason string) *cell {
+	x.reasons.Open = func(reason string) *cell {
 		return in.families[observe.MetricFinish].cell(with(model, attribute.String(keyReason, reason))...)
 	}
-	x.parts.open = tokens
-	x.slos.open = func(k sloKey) *cell {
+	x.parts.Open = tokens
+	x.slos.Open = func(k sloKey) *cell {
 		return in.families[observe.MetricSLO].cell(with(model, attribute.String(keyObjective, k.objective),
 			attribute.String(keyResult, k.result.String()))...)
 	}
 	for i, stream := range []bool{false, true} {
-		x.ok[i] = x.endings.get(endingKey{stream: stream, outcome: observe.OutcomeOK, code: codeOK})
+		x.ok[i] = x.endings.Get(endingKey{stream: stream, outcome: observe.OutcomeOK, code: codeOK})
 	}
 	return x
 }
@@ -190,7 +191,7 @@ func (x *meters) ending(r *observe.RequestStats) *ending {
 		}
 		return x.ok[0]
 	}
-	return x.endings.get(endingKey{r.Stream, r.Outcome, r.Code, r.ErrorType})
+	return x.endings.Get(endingKey{r.Stream, r.Outcome, r.Code, r.ErrorType})
 }
 
 // count moves the counters, which are atomics of our own.
@@ -198,7 +199,7 @@ func (x *meters) count(r *observe.RequestStats) {
 	x.ending(r).requests.n.Add(1)
 	x.bytes.n.Add(max(r.ResponseBytes, 0))
 	if r.FinishReason != "" {
-		x.reasons.get(r.FinishReason).n.Add(1)
+		x.reasons.Get(r.FinishReason).n.Add(1)
 	}
 	x.attained("ttft", r.SLO.TTFT)
 	x.attained("tpot", r.SLO.TPOT)
@@ -229,13 +230,13 @@ func (c *cell) add(n int64) {
 
 func (x *meters) part(kind string, n int64) {
 	if n > 0 {
-		x.parts.get(kind).n.Add(n)
+		x.parts.Get(kind).n.Add(n)
 	}
 }
 
 func (x *meters) attained(objective string, result observe.SLOResult) {
 	if result != observe.SLONotCounted {
-		x.slos.get(sloKey{objective, result}).n.Add(1)
+		x.slos.Get(sloKey{objective, result}).n.Add(1)
 	}
 }
 
@@ -246,7 +247,7 @@ func (x *meters) record(ctx context.Context, r *observe.RequestStats) {
 	}
 	genAI := x.ofSuccess
 	if r.ErrorType != "" {
-		genAI = x.failures.get(r.ErrorType)
+		genAI = x.failures.Get(r.ErrorType)
 	}
 	seconds(observe.MetricRequestDuration, r.Duration, x.ending(r).duration)
 	if r.Has(observe.FieldTTFT) {
@@ -262,7 +263,7 @@ func (x *meters) record(ctx context.Context, r *observe.RequestStats) {
 		seconds(observe.MetricTimeToFirstContent, r.FirstContent, x.ofOperation)
 	}
 	if r.Has(observe.FieldQueue) {
-		seconds(observe.MetricQueueDuration, r.Queue, x.queues.get(queueKey{r.Priority, r.Abandoned}))
+		seconds(observe.MetricQueueDuration, r.Queue, x.queues.Get(queueKey{r.Priority, r.Abandoned}))
 	}
 	if r.Has(observe.FieldPrefill) {
 		seconds(observe.MetricPrefillDuration, r.Prefill, x.ofModel)

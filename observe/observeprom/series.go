@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/calmops/calm/internal/cow"
 	"github.com/calmops/calm/observe"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -21,13 +22,13 @@ type series struct {
 
 	ok      [2]*ending // outcome ok, code 200; [1]: streamed
 	okTTFT  histogram  // no error_type
-	endings cache[endingKey, *ending]
-	ttfts   cache[string, histogram] // by error_type
-	queues  cache[queueKey, prometheus.Observer]
-	reasons cache[string, prometheus.Counter]
-	parts   cache[string, prometheus.Counter] // tokens that are parts of input or output
-	slos    cache[sloKey, prometheus.Counter]
-	self    cache[struct{}, prometheus.Observer] // own overhead: no series unless it is measured
+	endings cow.Cache[endingKey, *ending]
+	ttfts   cow.Cache[string, histogram] // by error_type
+	queues  cow.Cache[queueKey, prometheus.Observer]
+	reasons cow.Cache[string, prometheus.Counter]
+	parts   cow.Cache[string, prometheus.Counter] // tokens that are parts of input or output
+	slos    cow.Cache[sloKey, prometheus.Counter]
+	self    cow.Cache[struct{}, prometheus.Observer] // own overhead: no series unless it is measured
 
 	vllm *vllmSeries // nil: not asked for
 }
@@ -84,30 +85,30 @@ func newSeries(f *families, exemplar func(context.Context) prometheus.Labels, l 
 	} else {
 		s.itl = hist(observe.MetricInterTokenLatency, model, op)
 	}
-	s.endings.open = func(k endingKey) *ending {
+	s.endings.Open = func(k endingKey) *ending {
 		stream := strconv.FormatBool(k.stream)
 		return &ending{
 			requests: count(observe.MetricRequests, model, op, stream, k.outcome.String(), k.code),
 			duration: hist(observe.MetricRequestDuration, model, op, stream, k.errorType),
 		}
 	}
-	s.ttfts.open = func(errorType string) histogram {
+	s.ttfts.Open = func(errorType string) histogram {
 		return hist(observe.MetricTimeToFirstToken, model, op, errorType)
 	}
-	s.queues.open = func(k queueKey) prometheus.Observer {
+	s.queues.Open = func(k queueKey) prometheus.Observer {
 		return hist(observe.MetricQueueDuration, model, k.priority, k.result)
 	}
-	s.reasons.open = func(reason string) prometheus.Counter { return count(observe.MetricFinish, model, reason) }
-	s.parts.open = func(kind string) prometheus.Counter { return count(observe.MetricTokens, model, kind) }
-	s.slos.open = func(k sloKey) prometheus.Counter {
+	s.reasons.Open = func(reason string) prometheus.Counter { return count(observe.MetricFinish, model, reason) }
+	s.parts.Open = func(kind string) prometheus.Counter { return count(observe.MetricTokens, model, kind) }
+	s.slos.Open = func(k sloKey) prometheus.Counter {
 		return count(observe.MetricSLO, model, k.objective, k.result.String())
 	}
-	s.self.open = func(struct{}) prometheus.Observer { return hist(observe.MetricOverhead) }
+	s.self.Open = func(struct{}) prometheus.Observer { return hist(observe.MetricOverhead) }
 
 	for i, stream := range []bool{false, true} {
-		s.ok[i] = s.endings.get(endingKey{stream: stream, outcome: observe.OutcomeOK, code: codeOK})
+		s.ok[i] = s.endings.Get(endingKey{stream: stream, outcome: observe.OutcomeOK, code: codeOK})
 	}
-	s.okTTFT = s.ttfts.get("")
+	s.okTTFT = s.ttfts.Get("")
 	return s
 }
 
@@ -145,13 +146,13 @@ func (s *series) record(r *observe.RequestStats, exemplar prometheus.Labels) {
 		s.bytes.Add(float64(r.ResponseBytes))
 	}
 	if r.FinishReason != "" {
-		s.reasons.get(r.FinishReason).Inc()
+		s.reasons.Get(r.FinishReason).Inc()
 	}
 	s.attained(objectiveTTFT, r.SLO.TTFT)
 	s.attained(objectiveTPOT, r.SLO.TPOT)
 	s.attained(objectiveDuration, r.SLO.Duration)
 	if r.Overhead > 0 {
-		s.self.get(struct{}{}).Observe(r.Overhead.Seconds())
+		s.self.Get(struct{}{}).Observe(r.Overhead.Seconds())
 	}
 	s.vllm.record(r)
 }
@@ -165,7 +166,7 @@ func (s *series) ending(r *observe.RequestStats) *ending {
 		}
 		return s.ok[0]
 	}
-	return s.endings.get(endingKey{r.Stream, r.Outcome, r.Code, r.ErrorType})
+	return s.endings.Get(endingKey{r.Stream, r.Outcome, r.Code, r.ErrorType})
 }
 
 // recordTimes observes the durations that the request has.
@@ -173,7 +174,7 @@ func (s *series) recordTimes(r *observe.RequestStats, exemplar prometheus.Labels
 	if r.Has(observe.FieldTTFT) {
 		h := s.okTTFT
 		if r.ErrorType != "" {
-			h = s.ttfts.get(r.ErrorType)
+			h = s.ttfts.Get(r.ErrorType)
 		}
 		h.ObserveWithExemplar(r.TTFT.Seconds(), exemplar)
 	}
@@ -191,7 +192,7 @@ func (s *series) recordTimes(r *observe.RequestStats, exemplar prometheus.Labels
 		if r.Abandoned {
 			result = queueAbandoned
 		}
-		s.queues.get(queueKey{r.Priority, result}).Observe(r.Queue.Seconds())
+		s.queues.Get(queueKey{r.Priority, result}).Observe(r.Queue.Seconds())
 	}
 	if r.Has(observe.FieldPrefill) {
 		s.prefill.Observe(r.Prefill.Seconds())
@@ -218,12 +219,12 @@ func (s *series) recordTokens(r *observe.RequestStats) {
 
 func (s *series) part(kind string, n int64) {
 	if n > 0 {
-		s.parts.get(kind).Add(float64(n))
+		s.parts.Get(kind).Add(float64(n))
 	}
 }
 
 func (s *series) attained(objective string, result observe.SLOResult) {
 	if result != observe.SLONotCounted {
-		s.slos.get(sloKey{objective, result}).Inc()
+		s.slos.Get(sloKey{objective, result}).Inc()
 	}
 }
