@@ -1,0 +1,5 @@
+//go:build !race
+
+package observegrpc
+
+const raceEnabled = false
