@@ -2,8 +2,8 @@ package observe
 
 import "slices"
 
-// MetricID names a metric of the serving table, whatever the system it is
-// exported to.
+// MetricID is the place of a metric in its table, whatever the system it is
+// exported to. The constants are those of the serving table.
 type MetricID uint8
 
 // The serving metrics, in the order of [Metrics].
@@ -58,6 +58,32 @@ type Metric struct {
 	Labels     []string   // Prometheus label names, in order
 	Help       string     // one sentence
 	Buckets    []float64  // default upper bounds of a histogram, ascending, without +Inf
+}
+
+// Reading is a row of a table of figures that are not recorded one by one but
+// read, at each scrape, from a snapshot S. Its ID is its place in its table.
+type Reading[S any] struct {
+	Metric
+	// Values gives yield each value of the metric with its label values, as many
+	// as Labels. Nil for histograms.
+	Values func(snapshot S, yield func(value float64, labels ...string))
+	// Distributions does the same for a histogram, else nil. What it yields is read
+	// before it returns.
+	Distributions func(snapshot S, yield func(d Distribution, labels ...string))
+}
+
+// Distribution is the state of a histogram of values from 0 up.
+type Distribution struct {
+	Count  uint64   // how many values
+	Sum    float64  // of the values
+	Counts []uint64 // values in each bucket of Metric.Buckets, above the one before; the last is above all
+
+	// Eighths counts the same values by powers of two in eight parts: entry i those
+	// above 2^((EighthsFrom+i-1)/8) and up to 2^((EighthsFrom+i)/8), Prometheus'
+	// schema 3. Nil: not kept.
+	Eighths     []uint64
+	EighthsFrom int    // the index of the first entry
+	Tiny        uint64 // values below all of them
 }
 
 // Default buckets. The bounds of the OpenTelemetry conventions are contained in

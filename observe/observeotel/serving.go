@@ -47,11 +47,11 @@ func NewServing(cfg ServingConfig) (*Serving, error) {
 		s.server = append(s.server, attribute.Int(keyPort, cfg.ServerPort))
 	}
 	err := errors.Join(
-		guarded("TracerProvider", s.openTracer),
-		guarded("MeterProvider", s.openMeter),
+		guarded("ServingConfig.TracerProvider", s.openTracer),
+		guarded("ServingConfig.MeterProvider", s.openMeter),
 	)
 	if err != nil {
-		return nil, errors.Join(err, guarded("MeterProvider", s.Close))
+		return nil, errors.Join(err, guarded("ServingConfig.MeterProvider", s.Close))
 	}
 	return s, nil
 }
@@ -60,7 +60,7 @@ func NewServing(cfg ServingConfig) (*Serving, error) {
 func guarded(field string, f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("observeotel: ServingConfig.%s panicked: %v", field, v)
+			err = fmt.Errorf("observeotel: %s panicked: %v", field, v)
 		}
 	}()
 	return f()

@@ -109,21 +109,30 @@ func (f *families) vectors() []prometheus.Collector {
 // labelFaults reports every constant label that cannot be one: a name that is
 // empty, reserved or taken by a metric of the table, a name or value that is not
 // UTF-8.
-func labelFaults(cfg *ServingConfig) (errs []error) {
-	labels := cfg.ConstLabels
+func labelFaults(cfg *ServingConfig) []error {
+	taken := takenLabels(observe.Metrics())
+	if cfg.VLLM.Level != VLLMOff {
+		for _, l := range slices.Concat(vllmLabels, vllmLoRALabels, vllmCacheLabels, vllmReasonLabels) {
+			taken[l] = "a metric of vLLM"
+		}
+	}
+	return constLabelFaults("ServingConfig", cfg.ConstLabels, taken)
+}
+
+// takenLabels says which metric has a label name already.
+func takenLabels(table []observe.Metric) map[string]string {
 	taken := map[string]string{"le": "every histogram", "quantile": "every summary"}
-	for _, m := range observe.Metrics() {
+	for _, m := range table {
 		for _, l := range m.Labels {
 			if taken[l] == "" {
 				taken[l] = m.Prometheus
 			}
 		}
 	}
-	if cfg.VLLM.Level != VLLMOff {
-		for _, l := range slices.Concat(vllmLabels, vllmLoRALabels, vllmCacheLabels, vllmReasonLabels) {
-			taken[l] = "a metric of vLLM"
-		}
-	}
+	return taken
+}
+
+func constLabelFaults(config string, labels prometheus.Labels, taken map[string]string) (errs []error) {
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
 		why := ""
 		switch {
@@ -138,7 +147,7 @@ func labelFaults(cfg *ServingConfig) (errs []error) {
 		default:
 			continue
 		}
-		errs = append(errs, fmt.Errorf("observeprom: ServingConfig.ConstLabels[%.140q] = %.140q: %s", name, labels[name], why))
+		errs = append(errs, fmt.Errorf("observeprom: %s.ConstLabels[%.140q] = %.140q: %s", config, name, labels[name], why))
 	}
 	return errs
 }

@@ -1,0 +1,5 @@
+//go:build !race
+
+package mlflow
+
+const raceEnabled = false
