@@ -23,7 +23,13 @@
 //	observe    what requests to a language model cost in time and tokens, how each
 //	           one really ended, and what is in flight; bounded in memory and labels
 //
-// Its adapters carry the dependencies, so that the package itself needs only the
+// Below it are the other things to observe:
+//
+//	observe/training    steps, MFU, goodput over restarts; spikes, NaN, hangs, stragglers
+//	observe/quality     accuracy, calibration, BLEU, drift; what answers are like
+//	observe/cost        what operating costs, by request, token and tenant
+//
+// Their adapters carry the dependencies, so that the package itself needs only the
 // standard library:
 //
 //	observe/observeprom    Prometheus collectors
@@ -31,6 +37,7 @@
 //	observe/observelive    an http.Handler with plots of everything registered
 //	observe/observegrpc    interceptors for gRPC servers (a module of its own)
 //	observe/observetest    a conformance suite for a Sink of your own
+//	observe/training/tfevents, observe/training/mlflow    histories of training
 //
 // Planned, and not here yet, are rollout (versions compared while they serve),
 // scheduler (who runs next), autoscale (how many replicas), gpu (devices and

@@ -10,6 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/calmops/calm/observe"
+	"github.com/calmops/calm/observe/cost"
+	"github.com/calmops/calm/observe/quality"
+	"github.com/calmops/calm/observe/training"
 )
 
 // TestReadmeMetrics checks that the reference lists every metric as it is
@@ -17,14 +20,39 @@ import (
 func TestReadmeMetrics(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
-	_, table, ok := strings.Cut(string(readme), "## Metrics\n")
+	_, reference, ok := strings.Cut(string(readme), "## Metrics\n")
 	require.True(t, ok)
-	table, _, _ = strings.Cut(table, "\n## ")
-	kinds := map[observe.MetricKind]string{observe.KindCounter: "counter", observe.KindGauge: "gauge", observe.KindHistogram: "histogram"}
-	for _, m := range observe.Metrics() {
-		row := fmt.Sprintf("| `%s` | %s | %s | %s |", m.Prometheus, kinds[m.Kind], strings.Join(m.Labels, ", "), m.Help)
-		row = strings.ReplaceAll(row, "|  |", "| |")
-		assert.Contains(t, table, row+"\n")
+	reference, _, _ = strings.Cut(reference, "\n## ")
+	rows := 0
+	for heading, metrics := range map[string][]observe.Metric{
+		"Serving":  observe.Metrics(),
+		"Training": names(training.Metrics()),
+		"Quality":  names(quality.Metrics()),
+		"Cost":     names(cost.Metrics()),
+	} {
+		_, part, ok := strings.Cut(reference, "\n### "+heading+"\n")
+		require.True(t, ok, heading)
+		part, _, _ = strings.Cut(part, "\n### ")
+		want := table(metrics)
+		rows += len(metrics)
+		assert.Contains(t, part, want, "the table of %s has to be\n%s", heading, want)
 	}
-	assert.Equal(t, len(observe.Metrics()), strings.Count(table, "| `"), "a row for a metric that is not exported")
+	assert.Equal(t, rows, strings.Count(reference, "\n| `"), "a row for a metric that is not exported")
+}
+
+func table(metrics []observe.Metric) string {
+	kinds := map[observe.MetricKind]string{observe.KindCounter: "counter", observe.KindGauge: "gauge", observe.KindHistogram: "histogram"}
+	out := "| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n"
+	for _, m := range metrics {
+		row := fmt.Sprintf("| `%s` | %s | %s | %s |", m.Prometheus, kinds[m.Kind], strings.Join(m.Labels, ", "), m.Help)
+		out += strings.ReplaceAll(row, "|  |", "| |") + "\n"
+	}
+	return out
+}
+
+func names[S any](readings []observe.Reading[S]) (all []observe.Metric) {
+	for _, r := range readings {
+		all = append(all, r.Metric)
+	}
+	return all
 }

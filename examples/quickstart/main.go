@@ -48,7 +48,8 @@ Flags:
   -corpus PATH      a text file, or a folder of them, to train on
                     (default: Newton's Opticks, which comes with Go)
   -model FILE       the checkpoint: used if it fits text and seed, else trained and
-                    written there (default: in the user's cache folder)
+                    written there, with the training's history for TensorBoard in
+                    FILE.history (default: in the user's cache folder)
   -for DURATION     serve that long, print a report and end; exit 1 if what was
                     measured does not agree (default: until interrupted)
   -load on|off      drive it with a bursty load of its own (default on)
@@ -143,7 +144,6 @@ func serve(ctx context.Context, o options, model modelConfig, out io.Writer) err
 
 	// Metrics: one registry, read by Prometheus and by the live page.
 	reg := prometheus.NewRegistry()
-	training := newTrainMetrics(reg)
 	sink, err := observeprom.NewServing(observeprom.ServingConfig{
 		Registerer: reg,
 		// This model writes a token in some 30 µs, and answers in milliseconds: the
@@ -188,7 +188,7 @@ func serve(ctx context.Context, o options, model modelConfig, out io.Writer) err
 	go func() { failed <- page.Run(background) }()
 	go func() { failed <- server.Serve(listener) }()
 
-	lm, err := obtainModel(ctx, o, model, corpus, training, out)
+	lm, err := obtainModel(ctx, o, model, corpus, reg, out)
 	if err != nil {
 		server.Close()
 		return err

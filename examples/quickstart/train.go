@@ -8,12 +8,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/calmops/calm/examples/internal/tinylm"
+	"github.com/calmops/calm/observe/observeprom"
+	"github.com/calmops/calm/observe/training"
+	"github.com/calmops/calm/observe/training/tfevents"
 )
 
 // modelConfig is what of the model's configuration the program decides; tests
@@ -51,48 +55,9 @@ func printPlan(out io.Writer, o options, c tinylm.Corpus, base string) {
 `, modelVersion, c.Source, len(c.Text)/1000, base, ends, load, base, base, base, modelName)
 }
 
-// trainMetrics are the training's numbers, for Prometheus and the live page.
-type trainMetrics struct {
-	loss, gradNorm, rate, step, running prometheus.Gauge
-	tokens, steps                       prometheus.Counter
-	last                                int
-}
-
-func newTrainMetrics(reg prometheus.Registerer) *trainMetrics {
-	gauge := func(name, help string) prometheus.Gauge {
-		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "llm_train_" + name, Help: help})
-		reg.MustRegister(g)
-		return g
-	}
-	counter := func(name, help string) prometheus.Counter {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "llm_train_" + name, Help: help})
-		reg.MustRegister(c)
-		return c
-	}
-	return &trainMetrics{
-		loss:     gauge("loss", "Training loss in nats per token."),
-		gradNorm: gauge("grad_norm", "Global norm of the gradient before clipping."),
-		rate:     gauge("learning_rate", "Learning rate."),
-		step:     gauge("step", "Optimizer step."),
-		running:  gauge("running", "1 while a training runs."),
-		tokens:   counter("tokens_total", "Tokens trained on."),
-		steps:    counter("steps_total", "Optimizer steps."),
-	}
-}
-
-func (m *trainMetrics) set(p tinylm.Progress) {
-	m.running.Set(1)
-	m.loss.Set(p.Loss)
-	m.gradNorm.Set(p.GradNorm)
-	m.rate.Set(p.LearningRate)
-	m.step.Set(float64(p.Step))
-	m.steps.Inc()
-	m.tokens.Add(float64(p.Tokens - m.last))
-	m.last = p.Tokens
-}
-
-// obtainModel loads the checkpoint if it fits, else trains and saves one.
-func obtainModel(ctx context.Context, o options, cfg modelConfig, corpus tinylm.Corpus, metrics *trainMetrics, out io.Writer) (*tinylm.Model, error) {
+// obtainModel loads the checkpoint if it fits, else trains and saves one. The
+// training's metrics are in reg.
+func obtainModel(ctx context.Context, o options, cfg modelConfig, corpus tinylm.Corpus, reg prometheus.Registerer, out io.Writer) (*tinylm.Model, error) {
 	cfg.Seed = o.seed
 	path, err := checkpointPath(o, corpus)
 	if err != nil { // no cache folder: train, and forget
@@ -115,13 +80,7 @@ func obtainModel(ctx context.Context, o options, cfg modelConfig, corpus tinylm.
 			fmt.Fprintf(out, "the cached checkpoint cannot be used (%v): training anew\n", err)
 		}
 	}
-	bar := newProgressBar(out)
-	cfg.OnProgress = func(p tinylm.Progress) {
-		metrics.set(p)
-		bar.show(p)
-	}
-	lm, err := tinylm.Train(ctx, corpus.Text, cfg)
-	metrics.running.Set(0)
+	lm, err := train(ctx, corpus, cfg, path, reg, out)
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +99,80 @@ func obtainModel(ctx context.Context, o options, cfg modelConfig, corpus tinylm.
 		}
 	}
 	return lm, nil
+}
+
+// gradientsEvery is how often the gradients are looked at, in steps.
+const gradientsEvery = 50
+
+// train trains a model under a Recorder, which keeps its history beside the
+// checkpoint, if one is kept.
+func train(ctx context.Context, corpus tinylm.Corpus, cfg modelConfig, path string, reg prometheus.Registerer, out io.Writer) (*tinylm.Model, error) {
+	trainer, err := tinylm.NewTrainer(corpus.Text, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer trainer.Close()
+	recording := training.Config{
+		Run:           "quickstart",
+		FLOPsPerToken: trainer.FLOPsPerToken(),
+		PeakFLOPS:     tinylm.PeakFLOPS(runtime.GOMAXPROCS(0)), // of all cores: the machine is one device
+		// A batch of 8 places is small: an odd page of the book alone takes the gradient
+		// norm 20 deviations up.
+		Spike: training.Spike{Z: 30},
+	}
+	if path != "" {
+		board, err := tfevents.New(tfevents.Config{Dir: path + ".history"})
+		if err != nil {
+			return nil, err
+		}
+		recording.Sinks = []training.Sink{board}
+	}
+	rec, err := training.New(recording)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := observeprom.NewTraining(observeprom.TrainingConfig{Recorders: []*training.Recorder{rec}, Registerer: reg}); err != nil {
+		return nil, err
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	written := make(chan error, 1)
+	go func() { written <- rec.Run(running) }()
+	lm, err := steps(ctx, trainer, rec, newProgressBar(out))
+	account := rec.Snapshot()
+	goodput := rec.Goodput()
+	rec.Enter(training.PhaseIdle) // the page shows the account for as long as the program runs
+	stop()
+	if lost := <-written; lost != nil { // a history is no reason to throw a model away
+		fmt.Fprintln(out, "the history was not kept whole:", lost)
+	}
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(out, "trained  in %.1f s, MFU %.0f %% of this machine's %.0f GFLOP/s, goodput %.0f %%\n", goodput.Elapsed.Seconds(),
+		100*account.ModelFLOPs/(account.PeakFLOPS*goodput.Elapsed.Seconds()), account.PeakFLOPS/1e9, 100*goodput.Ratio)
+	return lm, nil
+}
+
+// steps takes all steps of a training.
+func steps(ctx context.Context, trainer *tinylm.Trainer, rec *training.Recorder, bar *progressBar) (*tinylm.Model, error) {
+	tokens := 0
+	for !trainer.Done() {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("training stopped before step %d: %w", trainer.NextStep(), err)
+		}
+		p, err := trainer.Step()
+		rec.Step(training.Step{N: int64(p.Step), Loss: p.Loss, GradNorm: p.GradNorm, ClipAt: trainer.ClipNorm(),
+			LearningRate: p.LearningRate, Tokens: int64(p.Tokens - tokens), Duration: p.StepTime, Skipped: err != nil})
+		tokens = p.Tokens
+		if err != nil {
+			return nil, err
+		}
+		if p.Step%gradientsEvery == 1 {
+			trainer.EachGradient(rec.Gradients)
+		}
+		bar.show(p)
+	}
+	return trainer.Model()
 }
 
 // checkpointPath is -model, or a file of the user's cache folder for this text

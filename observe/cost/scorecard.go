@@ -43,8 +43,9 @@ func (t Totals) Score(window time.Duration) Score {
 
 // Scorecard puts a window beside a baseline.
 type Scorecard struct {
-	Now, Baseline Score
-	Lines         []ScoreLine // one a figure, in the order of Score
+	Now      Score       // the window that is looked at
+	Baseline Score       // the window that it is compared with
+	Lines    []ScoreLine // one a figure, in the order of Score
 }
 
 // ScoreLine is one figure of both windows.

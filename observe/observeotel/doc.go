@@ -14,6 +14,13 @@
 // there to be annotated. A [Serving] may stand beside an observeprom.Serving in
 // the same Recorder; both export the same counts.
 //
+// # The other parts
+//
+// [RegisterTraining] and [RegisterQuality] export what the tables of
+// training.Metrics and quality.Metrics name, with the attributes of the tables, until
+// their stop is called. They are read at each collection; only the durations of
+// training steps are recorded one by one.
+//
 // # Metrics
 //
 // Histograms in seconds, with exactly the boundaries of the conventions:

@@ -1,4 +1,5 @@
-// Package observeprom exports what package observe measures to Prometheus.
+// Package observeprom exports what package observe and its parts measure to
+// Prometheus.
 //
 // A [Serving] is an observe.Sink for Recorders and a prometheus.Collector for a
 // registry. Everything is there for a scrape as soon as it is known: gaps between
@@ -22,12 +23,22 @@
 //	mux.Handle("POST /v1/chat/completions", rec.Middleware(chat))
 //	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 //
+// The other parts of observe are read at each scrape. Each has a table of its
+// metrics, and a constructor here:
+//
+//	NewTraining    training.Recorder, by run and rank    training.Metrics
+//	NewQuality     quality.Monitor                       quality.Metrics
+//	NewCost        cost.Account                          cost.Metrics
+//
+// Their names, labels and help are those of the tables and nothing else; all can be
+// registered together.
+//
 // Exemplars need OpenMetrics on both sides; a Prometheus server keeps them with
 // --enable-feature=exemplar-storage.
 //
 // # Metrics
 //
-// Names, labels, help and default buckets are the table of [observe.Metrics];
+// Names, labels, help and default buckets of a Serving are the table of [observe.Metrics];
 // package observe defines the quantities. In short:
 //
 //	gen_ai_server_request_duration_seconds       histogram  model, operation, stream, error_type

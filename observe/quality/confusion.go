@@ -62,9 +62,9 @@ func (c *ConfusionConfig) complete() error {
 	for i, label := range c.Labels {
 		switch {
 		case len(label) > labelBytes:
-			faults = append(faults, fmt.Errorf("Labels[%d] has %d bytes: want at most %d", i, len(label), labelBytes))
+			faults = append(faults, fmt.Errorf("quality: ConfusionConfig.Labels[%d] has %d bytes: want at most %d", i, len(label), labelBytes))
 		case seen[label]:
-			faults = append(faults, fmt.Errorf("Labels[%d] is %q once more", i, label))
+			faults = append(faults, fmt.Errorf("quality: ConfusionConfig.Labels[%d] is %q once more", i, label))
 		}
 		seen[label] = true
 	}
@@ -72,14 +72,11 @@ func (c *ConfusionConfig) complete() error {
 		c.MaxLabels = max(256, len(c.Labels))
 	}
 	if c.MaxLabels < 1 || c.MaxLabels > labelsMax {
-		faults = append(faults, fmt.Errorf("MaxLabels is %d: want 1 to %d", c.MaxLabels, labelsMax))
+		faults = append(faults, fmt.Errorf("quality: ConfusionConfig.MaxLabels is %d: want 1 to %d", c.MaxLabels, labelsMax))
 	} else if len(c.Labels) > c.MaxLabels {
-		faults = append(faults, fmt.Errorf("Labels has %d labels: want at most MaxLabels, which is %d", len(c.Labels), c.MaxLabels))
+		faults = append(faults, fmt.Errorf("quality: ConfusionConfig.Labels has %d labels: want at most MaxLabels, which is %d", len(c.Labels), c.MaxLabels))
 	}
-	if err := errors.Join(faults...); err != nil {
-		return fmt.Errorf("quality: ConfusionConfig: %w", err)
-	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // Add counts one example. Only a label that was never seen allocates. Once there

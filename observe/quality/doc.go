@@ -33,6 +33,25 @@
 // [TopK], [CalibrationCurve], [ECE]. Scores of texts are in package text, changes of
 // a distribution in package drift.
 //
+// # Monitor
+//
+// A [Monitor] keeps all of that for the versions of a program's tasks, over a moving
+// window, and watches every figure for drift:
+//
+//	m, err := quality.New(quality.Config{OnDrift: func(d quality.Drift) { ... }})
+//	m.Classified("topic", "v2", truth, predicted)
+//	m.Scored("spam", "v2", wasSpam, probability)
+//	out := m.Answered("support", "v2", quality.Answer{Text: answer, OutputTokens: 240, Finish: "stop"})
+//
+// Generated text is measured without a reference (empty, truncated, refused,
+// distinct-n, repeated runs, script, length, feedback), with one where a sample has
+// it (BLEU, chrF), and by a judge that sees a share of the answers. What an answer
+// comes to is returned, as an outcome for whoever compares versions. Every figure is
+// a stream for the drift detectors, named after the task and the figure; [Metrics] is
+// the table of what observeprom.NewQuality and observeotel.RegisterQuality export.
+// A Monitor is safe for concurrent use and bounded: tasks, versions and classes
+// beyond its limits share "other".
+//
 // # Classification
 //
 // With TP, FP and FN, the examples of a class that were found, those of others that

@@ -69,7 +69,7 @@ type Report struct {
 
 // ClassScore is how well one class was found.
 type ClassScore struct {
-	Label string
+	Label string // the class, as it was given to Add
 
 	TruePositives  int64 // of the class, and predicted so
 	FalsePositives int64 // of another class

@@ -52,16 +52,16 @@ type slot[T any] struct {
 func NewRolling[T Mergeable[T]](config RollingConfig[T]) (*Rolling[T], error) {
 	var faults []error
 	if config.New == nil {
-		faults = append(faults, errors.New("New is nil: want a func"))
+		faults = append(faults, errors.New("quality: RollingConfig.New is nil: want a func"))
 	}
 	if config.Every <= 0 {
-		faults = append(faults, fmt.Errorf("Every is %v: want more than 0", config.Every))
+		faults = append(faults, fmt.Errorf("quality: RollingConfig.Every is %v: want more than 0", config.Every))
 	}
 	if config.Slots < 1 || config.Slots > 10_000 {
-		faults = append(faults, fmt.Errorf("Slots is %d: want 1 to 10000", config.Slots))
+		faults = append(faults, fmt.Errorf("quality: RollingConfig.Slots is %d: want 1 to 10000", config.Slots))
 	}
 	if err := errors.Join(faults...); err != nil {
-		return nil, fmt.Errorf("quality: RollingConfig: %w", err)
+		return nil, err
 	}
 	return &Rolling[T]{config: config, slots: make([]slot[T], config.Slots)}, nil
 }

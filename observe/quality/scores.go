@@ -47,18 +47,15 @@ func (c *ScoresConfig) complete() error {
 		c.Bins = 4096
 	}
 	if c.Bins < 2 || c.Bins > 1<<20 {
-		faults = append(faults, fmt.Errorf("Bins is %d: want 2 to %d", c.Bins, 1<<20))
+		faults = append(faults, fmt.Errorf("quality: ScoresConfig.Bins is %d: want 2 to %d", c.Bins, 1<<20))
 	}
 	if c.CalibrationBins == 0 {
 		c.CalibrationBins = 10
 	}
 	if c.CalibrationBins < 1 || c.CalibrationBins > maxCalibrationBins {
-		faults = append(faults, fmt.Errorf("CalibrationBins is %d: want 1 to %d", c.CalibrationBins, maxCalibrationBins))
+		faults = append(faults, fmt.Errorf("quality: ScoresConfig.CalibrationBins is %d: want 1 to %d", c.CalibrationBins, maxCalibrationBins))
 	}
-	if err := errors.Join(faults...); err != nil {
-		return fmt.Errorf("quality: ScoresConfig: %w", err)
-	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // Add takes the probability p, 0 to 1, that was given to something, and whether it

@@ -18,6 +18,7 @@
 //	go rec.Run(ctx)
 //
 //	rec.Resume(next) // only where a run is continued: the step after its checkpoint
+//	rec.Checkpointed(next - 1)
 //	rec.Enter(training.PhaseCheckpointRestore)
 //	restore()
 //	rec.Enter(training.PhaseStep)
@@ -54,7 +55,8 @@
 //
 // # The account of time
 //
-// Each instant belongs to a phase. Time in PhaseStep is pending until Step ends it:
+// Each instant belongs to a phase, the last one until the process is gone: enter
+// PhaseIdle when training is over. Time in PhaseStep is pending until Step ends it:
 // its DataWait is badput, the rest productive. A rollback moves what was productive
 // after the step returned to into CauseWasted. What is booked adds up to the time
 // elapsed, to the nanosecond. The ledger file beside the checkpoint carries the

@@ -9,12 +9,20 @@ import (
 	"github.com/calmops/calm/observe"
 )
 
-// stepBuckets are the bounds of llm_train_step_seconds.
-var stepBuckets = [...]float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 120, 300, 600}
+// stepBuckets returns the bounds of llm_train_step_seconds.
+func stepBuckets() [numStepBuckets]float64 {
+	return [numStepBuckets]float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 120, 300, 600}
+}
 
-// eighths are the upper limits of the eight parts of [0.5, 1): 2^(i/8-1).
-var eighths = [8]float64{0.5, 0.5452538663326288, 0.5946035575013605, 0.6484197773255048,
-	0.7071067811865475, 0.7711054127039704, 0.8408964152537144, 0.9170040432046711}
+const numStepBuckets = 16
+
+// eighth returns the place of a number of [0.5, 1) among the upper limits of the
+// eight parts, 2^(i/8-1).
+func eighth(frac float64) int {
+	limits := [8]float64{0.5, 0.5452538663326288, 0.5946035575013605, 0.6484197773255048,
+		0.7071067811865475, 0.7711054127039704, 0.8408964152537144, 0.9170040432046711}
+	return sort.SearchFloat64s(limits[:], frac)
+}
 
 // The range of the finer buckets: from about a microsecond to 36 hours.
 const (
@@ -26,7 +34,7 @@ const (
 type durations struct {
 	count  uint64
 	sum    time.Duration
-	counts [len(stepBuckets) + 1]uint64
+	counts [numStepBuckets + 1]uint64
 	fine   [eighthsTo - eighthsFrom + 1]uint64
 	tiny   uint64
 }
@@ -35,9 +43,10 @@ func (d *durations) add(t time.Duration) {
 	d.count++
 	d.sum += t
 	s := t.Seconds()
-	d.counts[sort.SearchFloat64s(stepBuckets[:], s)]++
+	bounds := stepBuckets()
+	d.counts[sort.SearchFloat64s(bounds[:], s)]++
 	frac, exp := math.Frexp(s)
-	i := sort.SearchFloat64s(eighths[:], frac) + 8*(exp-1)
+	i := eighth(frac) + 8*(exp-1)
 	if s == 0 || i < eighthsFrom {
 		d.tiny++
 		return

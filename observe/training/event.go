@@ -54,7 +54,7 @@ func (k EventKind) String() string {
 // the advice that follows from them. Fields that do not belong to its kind are
 // zero.
 type Event struct {
-	Kind  EventKind
+	Kind  EventKind // what was found
 	Step  int64     // the step at which it was found
 	Onset int64     // the step at which it began
 	At    time.Time // when it was found

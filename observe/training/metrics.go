@@ -14,6 +14,7 @@ type yield = func(value float64, labels ...string)
 // which every adapter exports it, and how each value is read from a Snapshot. All
 // have the labels run and rank. The caller owns the result.
 func Metrics() []observe.Reading[*Snapshot] {
+	bounds := stepBuckets()
 	t := []observe.Reading[*Snapshot]{
 		gauge("step", "{step}", "Number of the last optimizer step.", func(s *Snapshot) (float64, bool) {
 			return float64(s.Last.N), s.stepped()
@@ -43,7 +44,7 @@ func Metrics() []observe.Reading[*Snapshot] {
 			return s.PeakFLOPS, s.PeakFLOPS > 0
 		}),
 		{Metric: observe.Metric{Prometheus: "llm_train_step_seconds", OTel: "llm.train.step.duration", Kind: observe.KindHistogram, Unit: "s",
-			Labels: labels(), Help: "Time an optimizer step takes.", Buckets: append([]float64(nil), stepBuckets[:]...)},
+			Labels: labels(), Help: "Time an optimizer step takes.", Buckets: bounds[:]},
 			Distributions: func(s *Snapshot, yield func(observe.Distribution, ...string)) {
 				yield(s.StepSeconds, s.Session.Run, s.rank())
 			}},

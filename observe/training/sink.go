@@ -68,10 +68,10 @@ const (
 
 // Record is one line of a run's history.
 type Record struct {
-	Kind    RecordKind
-	Session *Session  // never nil
-	At      time.Time // when it was recorded
-	Step    int64     // the step that it belongs to
+	Kind    RecordKind // what it holds
+	Session *Session   // never nil
+	At      time.Time  // when it was recorded
+	Step    int64      // the step that it belongs to
 
 	Tag       string     // RecordStep, RecordScalar, RecordHistogram: such as "train/loss", "gradients/layer0"
 	Value     float64    // RecordStep, RecordScalar; may be NaN or infinite

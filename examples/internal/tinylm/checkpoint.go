@@ -1,17 +1,10 @@
 package tinylm
 
 import (
-	"bufio"
-	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"unicode/utf8"
 )
@@ -20,19 +13,12 @@ import (
 // of this version.
 var ErrCheckpoint = errors.New("tinylm: checkpoint")
 
-// A checkpoint is, with numbers little-endian:
-//
-//	magic    6 bytes "TINYLM"
-//	version  uint16
-//	length   uint32, of the header
-//	header   JSON: configuration, vocabulary, facts
-//	weights  float32 each, the dense ones, then the embedding table
-//	sum      32 bytes, the SHA-256 of all before
+// A checkpoint is a frame of the magic "TINYLM" whose header holds configuration,
+// vocabulary and facts, and whose body holds the weights, the dense ones, then the
+// embedding table.
 const (
 	magic         = "TINYLM"
 	version       = 1
-	prefixSize    = len(magic) + 2 + 4
-	maxHeader     = 1 << 16
 	maxCheckpoint = 4*maxWeights + 2*maxHeader
 )
 
@@ -44,71 +30,20 @@ type header struct {
 
 // Save writes a checkpoint to a temporary file beside path, syncs it and renames
 // it: path holds the old file or the new one, never a part.
-func (m *Model) Save(path string) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".tmp-*")
-	if err != nil {
-		return fmt.Errorf("tinylm: save: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-			err = fmt.Errorf("tinylm: save: %w", err)
-		}
-	}()
-	if _, err = m.WriteTo(f); err != nil {
+func (m *Model) Save(path string) error {
+	return saveFile(path, func(w io.Writer) error {
+		_, err := m.WriteTo(w)
 		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	// The rename itself lasts once the folder is synced. Some systems cannot.
-	if d, openErr := os.Open(dir); openErr == nil {
-		_ = d.Sync()
-		d.Close()
-	}
-	return nil
+	})
 }
 
 // WriteTo writes a checkpoint to w. It implements io.WriterTo.
 func (m *Model) WriteTo(w io.Writer) (int64, error) {
-	head, err := json.Marshal(header{Config: m.cfg, Vocab: string(m.vocab.runes[1:]), Facts: m.facts})
-	if err != nil {
-		return 0, err
-	}
-	sum := sha256.New()
-	out := bufio.NewWriterSize(io.MultiWriter(w, sum), 1<<16)
-	buf := []byte(magic)
-	buf = binary.LittleEndian.AppendUint16(buf, version)
-	buf = binary.LittleEndian.AppendUint32(buf, uint32(len(head)))
-	buf = append(buf, head...)
-	n := int64(len(buf))
-	if _, err := out.Write(buf); err != nil {
-		return 0, err
-	}
-	for _, weights := range [][]float32{m.dense, m.embed} {
-		for len(weights) > 0 {
-			part := weights[:min(len(weights), 4096)]
-			weights = weights[len(part):]
-			buf = appendFloats(buf[:0], part)
-			n += int64(len(buf))
-			if _, err := out.Write(buf); err != nil {
-				return 0, err
-			}
-		}
-	}
-	if err := out.Flush(); err != nil {
-		return 0, err
-	}
-	k, err := w.Write(sum.Sum(nil))
-	return n + int64(k), err
+	f := newFramer(w)
+	f.begin(magic, version, header{Config: m.cfg, Vocab: string(m.vocab.runes[1:]), Facts: m.facts})
+	f.floats(m.dense)
+	f.floats(m.embed)
+	return f.end()
 }
 
 // Load reads the checkpoint at path. The error of a file that is not one, of
@@ -144,29 +79,12 @@ func decode(data []byte) (*Model, error) {
 	if len(data) > maxCheckpoint {
 		return nil, fmt.Errorf("more than %d bytes", maxCheckpoint)
 	}
-	if len(data) < prefixSize || !bytes.HasPrefix(data, []byte(magic)) {
-		return nil, fmt.Errorf("does not begin with %q and a length", magic)
-	}
-	if v := binary.LittleEndian.Uint16(data[len(magic):]); v != version {
-		return nil, fmt.Errorf("version %d, want %d", v, version)
-	}
-	if len(data) < prefixSize+sha256.Size {
-		return nil, fmt.Errorf("%d bytes, cut short", len(data))
-	}
-	body, want := data[:len(data)-sha256.Size], data[len(data)-sha256.Size:]
-	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], want) {
-		return nil, errors.New("checksum does not match: the file is cut short or changed")
-	}
-	size := binary.LittleEndian.Uint32(body[len(magic)+2:])
-	body = body[prefixSize:]
-	if size > maxHeader || int(size) > len(body) {
-		return nil, fmt.Errorf("header of %d bytes, want at most %d", size, min(maxHeader, len(body)))
-	}
 	var h header
-	if err := json.Unmarshal(body[:size], &h); err != nil {
-		return nil, fmt.Errorf("header: %w", err)
+	weights, err := unframe(data, magic, version, &h)
+	if err != nil {
+		return nil, err
 	}
-	return h.model(body[size:])
+	return h.model(weights)
 }
 
 // model builds the model of a header and the bytes of its weights. Nothing is
@@ -189,13 +107,9 @@ func (h header) model(weights []byte) (*Model, error) {
 	m := newModel(h.Config, v)
 	m.facts = h.Facts
 	for _, w := range [][]float32{m.dense, m.embed} {
-		for i := range w {
-			w[i] = math.Float32frombits(binary.LittleEndian.Uint32(weights[4*i:]))
-			if math.IsNaN(float64(w[i])) || math.IsInf(float64(w[i]), 0) {
-				return nil, errors.New("a weight is not a number")
-			}
+		if weights = takeFloats(w, weights); !finite(w) {
+			return nil, errors.New("a weight is not a number")
 		}
-		weights = weights[4*len(w):]
 	}
 	m.seal()
 	return m, nil

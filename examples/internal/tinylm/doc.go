@@ -60,13 +60,19 @@
 // the same training text, with the smoothing that suits the held-out text best.
 // On Newton's Opticks the default model ends some 40% below the pairs.
 //
+// Train takes all steps at once. A Trainer is driven step by step: it shows each
+// tensor's gradient, leaves out batches, saves and restores the whole state of the
+// training. For demonstrations, Trainer.Garble and Trainer.Poison plant the faults
+// that a loss spike and a NaN come from.
+//
 // # Determinism
 //
 // The same text and Config give the same weights to the last bit, for any number
 // of workers and any GOMAXPROCS: a batch is cut into at most eight parts
 // whatever the number of workers, and the parts' gradients are added in their
 // order. Bits may differ between architectures and values of GOAMD64, where the
-// compiler may fuse a product and a sum.
+// compiler may fuse a product and a sum. A training that was saved, and restored by
+// this or another process, goes on to the same bits.
 //
 // # Sessions
 //
@@ -83,17 +89,24 @@
 // allocates anything. Model.Fits says whether a checkpoint is what a Config would
 // train again; Model.Digest names its weights.
 //
+// Trainer.Save writes the state of a training in the same way: the weights, both
+// moments, the state of the recurrent layers, the counts of the embedding rows, and
+// the places in the text. It is three times as large. Trainer.Restore takes it only
+// if text and Config are the same.
+//
 // # Errors
 //
 // ErrCorpus: a text is missing, no text, or under 1000 characters. ErrDiverged:
-// the loss is not a number, mostly of a LearningRate too high. ErrCheckpoint: a
-// file is not a whole checkpoint of this version. The error of a cancelled Train
+// the loss or the gradient is not a number, mostly of a LearningRate too high; the
+// weights are not touched then. ErrCheckpoint: a file is not a whole checkpoint of
+// this version, or the state of another training. The error of a cancelled Train
 // wraps that of its context. The faults of a Config come all at once.
 //
 // # Concurrency
 //
-// Train starts Workers-1 goroutines and ends them before it returns. A Model is
-// read-only and may be used by any number of goroutines. A Session is for one.
+// Train starts Workers-1 goroutines and ends them before it returns; those of a
+// Trainer end at Close. A Model is read-only and may be used by any number of
+// goroutines. A Session is for one, and so is a Trainer.
 //
 // # Cost
 //

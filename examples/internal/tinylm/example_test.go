@@ -73,6 +73,54 @@ func ExampleSession() {
 	// tokens: 48
 }
 
+// A training that meets a broken batch goes back to its last state and leaves the
+// batch out.
+func ExampleTrainer() {
+	dir, err := os.MkdirTemp("", "tinylm")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "state")
+
+	trainer, err := tinylm.NewTrainer(rhyme, tiny)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer trainer.Close()
+	trainer.Poison(25) // the fault of this demonstration
+	bad := 0
+	for !trainer.Done() {
+		if trainer.NextBatch() == bad {
+			trainer.Skip(1)
+		}
+		p, err := trainer.Step()
+		switch {
+		case errors.Is(err, tinylm.ErrDiverged):
+			fmt.Println("step", p.Step, "has gradient norm", p.GradNorm)
+			bad = p.Batch
+			err = trainer.Restore(path)
+		case err == nil && p.Step%10 == 0:
+			err = trainer.Save(path)
+		}
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	model, err := trainer.Model()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(model.Facts().Steps, "steps,", trainer.NextBatch()-1, "batches")
+	// Output:
+	// step 25 has gradient norm NaN
+	// 60 steps, 61 batches
+}
+
 func ExampleModel_Fits() {
 	dir, err := os.MkdirTemp("", "tinylm")
 	if err != nil {

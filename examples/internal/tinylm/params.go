@@ -3,6 +3,7 @@ package tinylm
 import (
 	"math"
 	"math/rand/v2"
+	"strconv"
 )
 
 // shape holds the sizes that fix the parameters of a model.
@@ -83,6 +84,24 @@ func (s shape) view(flat []float32) params {
 	p.ws = cut(s.embed * s.vocab)
 	p.bo = cut(s.vocab)
 	return p
+}
+
+// tensor is a gradient with the name of its parameter.
+type tensor struct {
+	name     string
+	gradient []float32
+}
+
+// tensors names the parts of a gradient of dense parameters.
+func (s shape) tensors(grad []float32) []tensor {
+	p := s.view(grad)
+	var list []tensor
+	for l, lp := range p.layers {
+		layer := "layer" + strconv.Itoa(l)
+		list = append(list, tensor{layer + "/wx", lp.wx}, tensor{layer + "/wh", lp.wh},
+			tensor{layer + "/b", lp.b}, tensor{layer + "/bn", lp.bn})
+	}
+	return append(list, tensor{"out/wo", p.wo}, tensor{"out/ws", p.ws}, tensor{"out/bo", p.bo})
 }
 
 // initialize draws the starting values: matrices from a normal distribution of

@@ -73,6 +73,14 @@ func (p *pass) reset() {
 	}
 }
 
+// back undoes what the last forward did to the state.
+func (p *pass) back() {
+	n := p.rowsN * p.width
+	for _, l := range p.layers {
+		copy(l.h[n*p.steps:], l.h[:n])
+	}
+}
+
 // suffixes writes to index the embedding rows of a token: its own, and those of
 // the suffixes of 2, 3, ... symbols that end with it. history ends with the
 // token and is s.order long.

@@ -189,8 +189,8 @@ func TestClipping(t *testing.T) {
 	cfg.ClipNorm, cfg.Steps = 1e-6, 2
 	tr, err := newTrainer(story(100), cfg.withDefaults())
 	require.NoError(t, err)
-	defer tr.pool.close()
-	_, err = tr.next()
+	defer tr.Close()
+	_, err = tr.Step()
 	require.NoError(t, err)
 	_, norm := tr.compute()
 	tr.apply(norm)
@@ -201,9 +201,9 @@ func TestDiverges(t *testing.T) {
 	cfg := small()
 	tr, err := newTrainer(story(100), cfg.withDefaults())
 	require.NoError(t, err)
-	defer tr.pool.close()
+	defer tr.Close()
 	tr.model.dense[5] = float32(math.NaN())
-	_, err = tr.next()
+	_, err = tr.Step()
 	assert.ErrorIs(t, err, ErrDiverged)
 }
 
@@ -215,9 +215,9 @@ func TestStepAllocatesNothing(t *testing.T) {
 	cfg.Steps, cfg.EvalEvery = 1000, 1000
 	tr, err := newTrainer(story(200), cfg.withDefaults())
 	require.NoError(t, err)
-	defer tr.pool.close()
+	defer tr.Close()
 	assert.Zero(t, testing.AllocsPerRun(50, func() {
-		_, err = tr.next()
+		_, err = tr.Step()
 	}))
 	require.NoError(t, err)
 }
@@ -300,10 +300,10 @@ func TestPeakFLOPS(t *testing.T) {
 func BenchmarkStep(b *testing.B) {
 	tr, err := newTrainer(story(2000), Config{Steps: 1 << 20, EvalEvery: 1 << 20}.withDefaults())
 	require.NoError(b, err)
-	defer tr.pool.close()
+	defer tr.Close()
 	var last Progress
 	for b.Loop() {
-		last, err = tr.next()
+		last, err = tr.Step()
 	}
 	require.NoError(b, err)
 	b.ReportMetric(last.StepFLOPs*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")

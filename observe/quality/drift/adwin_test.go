@@ -14,7 +14,7 @@ import (
 func TestADWINMemory(t *testing.T) {
 	var a ADWIN
 	r := rand.New(rand.NewPCG(1, 2))
-	for i := 1; i <= 1<<20; i++ {
+	for i := 1; i <= 1<<18; i++ {
 		a.Update(float64(i % 2))
 		if r.IntN(1000) == 0 || i < 100 {
 			require.LessOrEqual(t, len(a.rows), int(math.Log2(float64(i)))+1, "after %d values", i)
@@ -28,14 +28,14 @@ func TestADWINMemory(t *testing.T) {
 			require.Equal(t, a.width, n, "the buckets hold every value")
 		}
 	}
-	assert.EqualValues(t, 1<<20, a.width)
-	assert.LessOrEqual(t, len(a.rows), 20)
+	assert.EqualValues(t, 1<<18, a.width)
+	assert.LessOrEqual(t, len(a.rows), 18)
 }
 
 // The sums of the window are those of the values that it covers.
 func TestADWINSums(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
-	for range 50 {
+	for range 15 {
 		var a ADWIN
 		var window []float64
 		shift := 0.0

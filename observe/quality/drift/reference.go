@@ -54,17 +54,14 @@ func (c *ReferenceConfig) complete() error {
 		c.Bins = 10
 	}
 	if c.Bins < 2 || c.Bins > maxBins {
-		faults = append(faults, fmt.Errorf("Bins is %d: want 2 to %d", c.Bins, maxBins))
+		faults = append(faults, fmt.Errorf("drift: ReferenceConfig.Bins is %d: want 2 to %d", c.Bins, maxBins))
 	} else if len(c.Sample) < c.Bins {
-		faults = append(faults, fmt.Errorf("Sample has %d values: want at least %d, as many as Bins", len(c.Sample), c.Bins))
+		faults = append(faults, fmt.Errorf("drift: ReferenceConfig.Sample has %d values: want at least %d, as many as Bins", len(c.Sample), c.Bins))
 	}
 	if i := slices.IndexFunc(c.Sample, notFinite); i >= 0 {
-		faults = append(faults, fmt.Errorf("Sample[%d] is %v: want finite values", i, c.Sample[i]))
+		faults = append(faults, fmt.Errorf("drift: ReferenceConfig.Sample[%d] is %v: want finite values", i, c.Sample[i]))
 	}
-	if err := errors.Join(faults...); err != nil {
-		return fmt.Errorf("drift: ReferenceConfig: %w", err)
-	}
-	return nil
+	return errors.Join(faults...)
 }
 
 func notFinite(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }
