@@ -254,7 +254,7 @@ func TestBounds(t *testing.T) {
 		task, version := fmt.Sprint("task", i), fmt.Sprint("v", i)
 		m.Classified(task, version, fmt.Sprint("class", i), "x")
 		m.Value(task, float64(i))
-		m.Answered("task1", version, Answer{Text: strings.Repeat("é", 1<<20), OutputTokens: i})
+		m.Answered("task1", version, Answer{Text: strings.Repeat("é", 1000), OutputTokens: i})
 	}
 	s := m.Snapshot()
 	tasks := map[string]int{}
