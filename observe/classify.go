@@ -190,12 +190,11 @@ func (s *stream) search(tail []byte) {
 	}
 	for _, c := range []struct {
 		needle string
-		field  *int64
-		bit    usageBits
-	}{{`prompt_eval_count"`, &s.usage.input, hasInput}, {`eval_count"`, &s.usage.output, hasOutput}} {
+		kind   countKind
+	}{{`prompt_eval_count"`, countInput}, {`eval_count"`, countOutput}} {
 		if at := lastKey(tail, c.needle); at >= 0 {
 			sc := scanner{b: tail, p: at}
-			s.usage.set(&sc, c.field, c.bit)
+			s.usage.read(&sc, c.kind)
 		}
 	}
 	if s.kind == bodyNDJSON {
@@ -248,23 +247,47 @@ func (s *stream) end() {
 func (s *stream) answer() {
 	var e event
 	if !s.carryCut {
-		sc := scanner{b: s.carry[:s.carryLen]}
-		p := e.answer(&sc)
-		if sc.fault == scanOK {
-			s.learn(p)
-			s.apply(&e)
+		if s.wholeAnswer(&e, s.carry[:s.carryLen]) {
+			s.said(&e)
 		}
 		return
 	}
 	rotate(s.carry[:], s.carryPos)
 	sc := scanner{b: s.memo[:s.memoLen]}
-	s.learn(e.answer(&sc))
-	s.apply(&e)
+	e.answer(&sc)
+	s.said(&e)
 	s.search(s.carry[:])
 }
 
-func (s *stream) learn(p Protocol) {
-	if s.protocol == ProtocolAuto {
-		s.protocol = p
+// wholeAnswer reads an answer that is kept as a whole, by the layout of the one
+// before if it has that, and reports whether it is JSON.
+func (s *stream) wholeAnswer(e *event, b []byte) bool {
+	if s.layout == nil {
+		s.layout = new(layout)
 	}
+	l := s.layout
+	if !s.noMemo && l.read(b, e) {
+		return true
+	}
+	*e = event{}
+	l.begin()
+	sc := scanner{b: b, layout: l}
+	e.answer(&sc)
+	if sc.fault != scanOK {
+		l.n = 0
+		return false
+	}
+	l.end(b[:sc.p], e)
+	return true
+}
+
+// said notes what an answer says of the request.
+func (s *stream) said(e *event) {
+	if s.protocol == ProtocolAuto {
+		s.protocol = e.protocol
+	}
+	if e.protocol == ProtocolResponses && string(e.status) == "completed" {
+		e.finish = e.status
+	}
+	s.apply(e)
 }

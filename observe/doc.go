@@ -84,7 +84,8 @@
 // operations x what each metric multiplies by. Host, path and user are never
 // labels. A stream costs less than 8 KiB whatever its length: an event that is
 // longer than 4 KiB and split over Writes, or longer than 64 KiB, is read from
-// its beginning and its end, and counted as truncated.
+// its beginning and its end, and counted as truncated. The layout of a JSON
+// answer takes 1.3 KiB more.
 //
 // # Errors
 //
@@ -104,8 +105,9 @@
 // Two allocations a request, one of them the copy of http.Request that carries
 // the context; none a chunk. A chunk that carries a token costs one reading of
 // the clock and a comparison with the shape of the one before; the first of a
-// shape is scanned as JSON. Sinks are called once for 64 gaps and once at the
-// end.
+// shape is scanned as JSON. A JSON answer is compared with the layout of the one
+// before, and scanned if it has another. Sinks are called once for 64 gaps and
+// once at the end.
 //
 // # Limitations
 //

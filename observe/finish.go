@@ -79,7 +79,7 @@ func (q *Request) finish(h handlerEnd) {
 	}
 	q.ended = true
 	q.mu.Unlock()
-	// From here on the methods of q do nothing. The writer may be in the middle
+	// From here on the methods of q do nothing, and its fields stay. The writer may be in the middle
 	// of a Write on another goroutine: close waits until its accounting is done.
 	// Then both token clocks stand, so that no token is later than the end.
 	w := q.writer
@@ -100,9 +100,7 @@ func (q *Request) finish(h handlerEnd) {
 	}()
 	q.fillStats(s, h, w, now)
 
-	q.mu.Lock()
 	series := q.series
-	q.mu.Unlock()
 	if q.waiting {
 		series.waiting.Add(-1)
 	}
@@ -138,7 +136,7 @@ func (q *Request) report(s RequestStats) {
 func (q *Request) fillStats(s *RequestStats, h handlerEnd, w *responseWriter, now time.Duration) {
 	r := q.rec
 	s.Start, s.Duration, s.Priority = q.start, now, q.priority
-	s.Protocol, s.Err, s.Value, s.Preemptions = q.protocol, h.error(), q.value, q.preemptions
+	s.Protocol, s.Err, s.Value, s.Preemptions = q.protocol, h.error(), q.value, int(q.preemptions)
 	s.ResponseModel, s.FinishReasonRaw = q.responseModel, q.finishReason
 
 	var st *stream
@@ -153,16 +151,20 @@ func (q *Request) fillStats(s *RequestStats, h handlerEnd, w *responseWriter, no
 				s.ResponseModel = r.share(st.model.bytes())
 			}
 		}
-		if s.FinishReasonRaw == "" {
+		if s.FinishReasonRaw == "" && st.finish.n > 0 {
 			var known bool
-			if s.FinishReasonRaw, _, known = finishReason(st.finish.bytes()); !known {
+			if s.FinishReasonRaw, s.FinishReason, known = finishReason(st.finish.bytes()); !known {
 				s.FinishReasonRaw = r.share(st.finish.bytes())
 			}
 		}
 		s.Complete = st.terminal
 		s.ErrorDetail = r.share(st.detail.bytes())
-		r.losses.badEvents.Add(uint64(st.badEvents + st.usage.bad))
-		r.losses.truncatedEvents.Add(uint64(st.truncated))
+		if n := st.badEvents + st.usage.bad; n > 0 { // most have none, and the counters are shared
+			r.losses.badEvents.Add(uint64(n))
+		}
+		if st.truncated > 0 {
+			r.losses.truncatedEvents.Add(uint64(st.truncated))
+		}
 	}
 
 	if h.code != "" {
@@ -189,7 +191,7 @@ func (q *Request) fillStats(s *RequestStats, h handlerEnd, w *responseWriter, no
 	}
 	s.SLO = r.cfg.SLO.judge(s, tpot, ok)
 
-	if s.FinishReasonRaw != "" {
+	if s.FinishReasonRaw != "" && s.FinishReason == "" {
 		_, reason, known := finishReason(s.FinishReasonRaw)
 		if !known {
 			reason = r.label(r.reasons, s.FinishReasonRaw, otherLabel)

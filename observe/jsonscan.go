@@ -17,6 +17,7 @@ type scanner struct {
 	b      []byte
 	p      int
 	fault  scanFault
+	layout *layout  // notes what the scan does not decide by; nil: nothing does
 	keyBuf [32]byte // an unescaped key; longer ones are none of ours
 }
 
@@ -178,35 +179,58 @@ func (s *scanner) expected() {
 // quoted consumes a string and returns what is between its quotes, escapes as
 // they are; whole is false if the input ended first.
 func (s *scanner) quoted() (raw []byte, whole bool) {
-	s.p++ // the opening quote
-	start := s.p
+	start := s.p + 1
+	end := stringEnd(s.b, start)
+	if end < 0 {
+		s.p = len(s.b)
+		s.fail(scanCut)
+		return s.b[start:], false
+	}
+	s.p = end + 1
+	return s.b[start:end], true
+}
+
+// stringEnd returns where the quote is that ends the string whose content begins
+// at start, -1 if it is not in b.
+func stringEnd(b []byte, start int) int {
 	// Most strings are short and plain: for them a loop is faster than a search.
-	for i, c := range s.b[start:min(start+16, len(s.b))] {
+	for i, c := range b[start:min(start+16, len(b))] {
 		if c == '"' {
-			s.p += i + 1
-			return s.b[start : start+i], true
+			return start + i
 		}
 		if c == '\\' {
 			break
 		}
 	}
-	for {
-		i := bytes.IndexByte(s.b[s.p:], '"')
+	for from := start; ; {
+		i := bytes.IndexByte(b[from:], '"')
 		if i < 0 {
-			s.p = len(s.b)
-			s.fail(scanCut)
-			return s.b[start:], false
+			return -1
 		}
-		end := s.p + i
-		s.p = end + 1
+		end := from + i
 		n := 0 // backslashes before the quote: an odd number escapes it
-		for end-n > start && s.b[end-n-1] == '\\' {
+		for end-n > start && b[end-n-1] == '\\' {
 			n++
 		}
 		if n%2 == 0 {
-			return s.b[start:end], true
+			return end
+		}
+		from = end + 1
+	}
+}
+
+// numberEnd returns where the number ends that begins at start, start if none
+// does.
+func numberEnd(b []byte, start int) int {
+	if start == len(b) || b[start] != '-' && !isDigit(b[start]) {
+		return start
+	}
+	for i, c := range b[start:] {
+		if !isDigit(c) && c != '-' && c != '+' && c != '.' && c != 'e' && c != 'E' {
+			return start + i
 		}
 	}
+	return len(b)
 }
 
 // str returns the raw content of a string value; any other value is skipped and
@@ -238,7 +262,9 @@ func (s *scanner) text() int {
 		return -1
 	}
 	at := s.p
-	if raw, _ := s.quoted(); len(raw) == 0 {
+	raw, _ := s.quoted()
+	s.layout.note(s.b, at, s.p, partString)
+	if len(raw) == 0 {
 		return -1
 	}
 	return at
@@ -260,6 +286,19 @@ func (s *scanner) isTrue() bool {
 	return is && s.fault == scanOK
 }
 
+// value is str for a string that is taken as it comes, for what k says.
+func (s *scanner) value(k partKind) (raw []byte, ok bool) {
+	raw, ok = s.str()
+	switch l := s.layout; {
+	case l == nil:
+	case ok:
+		l.note(s.b, s.p-len(raw)-len(`""`), s.p, k)
+	default:
+		l.unfit = true // in the next answer it may be a string
+	}
+	return raw, ok
+}
+
 // count reads a number of tokens: an integer from 0 to 2^53. Null is no number
 // and no fault; anything else that is not such an integer reports bad.
 func (s *scanner) count() (n int64, ok, bad bool) {
@@ -272,20 +311,24 @@ func (s *scanner) count() (n int64, ok, bad bool) {
 	if s.fault != scanOK {
 		return 0, false, false
 	}
-	raw := s.b[at:s.p]
-	if len(raw) > len("9007199254740992") { // also a string or an object, of any size
-		return 0, false, true
-	}
-	for _, c := range raw {
-		if !isDigit(c) {
-			return 0, false, true
-		}
-		n = n*10 + int64(c-'0')
-	}
-	if n > 1<<53 {
+	if n, ok = integer(s.b[at:s.p]); !ok {
 		return 0, false, true
 	}
 	return n, true, false
+}
+
+// integer returns the integer from 0 to 2^53 that raw is, if it is one.
+func integer(raw []byte) (n int64, ok bool) {
+	if len(raw) > len("9007199254740992") { // also a string or an object, of any size
+		return 0, false
+	}
+	for _, c := range raw {
+		if !isDigit(c) {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, n <= 1<<53
 }
 
 // skip consumes any value.
@@ -316,9 +359,15 @@ func (s *scanner) skip() {
 			}
 			continue
 		case '"':
+			from := s.p
 			s.quoted()
+			s.layout.note(s.b, from, s.p, partString)
 		default:
+			from := s.p
 			s.skipLiteral(c)
+			if c == '-' || isDigit(c) {
+				s.layout.note(s.b, from, s.p, partNumber)
+			}
 		}
 		if depth == 0 {
 			return
@@ -368,15 +417,9 @@ func (s *scanner) skipLiteral(c byte) {
 	case 'n':
 		word = "null"
 	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
-		for s.p < len(s.b) {
-			switch c := s.b[s.p]; {
-			case c >= '0' && c <= '9', c == '-', c == '+', c == '.', c == 'e', c == 'E':
-				s.p++
-			default:
-				return
-			}
+		if s.p = numberEnd(s.b, s.p); s.p == len(s.b) {
+			s.fail(scanCut) // the numbers that we read are inside objects: the input cuts this one
 		}
-		s.fail(scanCut) // the numbers that we read are inside objects: the input cuts this one
 		return
 	default:
 		s.expected()

@@ -89,12 +89,15 @@ func (r *Recorder) serve(w http.ResponseWriter, req *http.Request, info RequestI
 	c.Request.writer = &c.writer
 
 	inner := req.WithContext(&c.node)
+	var m *model
 	if c.model == "" && !r.cfg.NoPeek && canPeek(req) {
-		c.body.peek(req.Body, r.cfg.PeekBytes)
+		name := c.body.peek(req.Body, r.cfg.PeekBytes)
 		inner.Body = &c.body
-		c.model = r.modelName(c.body.model)
+		c.model, m = r.asked(name)
+	} else {
+		m = r.reg.model(c.model)
 	}
-	c.enter()
+	c.enter(m)
 	c.writer.request = inner
 
 	returned := false
@@ -114,17 +117,18 @@ func (r *Recorder) serve(w http.ResponseWriter, req *http.Request, info RequestI
 	returned = true
 }
 
-// modelName turns the raw string of a body into a name: the shared one if it
-// has a series.
-func (r *Recorder) modelName(raw []byte) string {
+// asked turns the raw string of a body into a name, the shared one if it has a
+// place, and that place.
+func (r *Recorder) asked(raw []byte) (string, *model) {
 	if m, ok := r.reg.known(raw); ok {
-		return m.name
+		return m.name, m
 	}
-	if len(raw) == 0 {
-		return ""
+	name := ""
+	if len(raw) > 0 {
+		buf := make([]byte, 0, min(len(raw), maxNameBytes)+4)
+		name = string(unescape(buf, raw)) // cut just above what could be a label value
 	}
-	buf := make([]byte, 0, min(len(raw), maxNameBytes)+4)
-	return string(unescape(buf, raw)) // cut just above what could be a label value
+	return name, r.reg.model(name)
 }
 
 // route is the path table: what the suffix of a path says of the operation and
@@ -221,7 +225,7 @@ func canPeek(req *http.Request) bool {
 		return false
 	}
 	ct := h["Content-Type"]
-	return len(ct) == 0 || isJSON(mediaType(ct[0]))
+	return len(ct) == 0 || contentKind(ct[0]) == bodyJSON
 }
 
 // encoded reports whether a Content-Encoding other than identity is set.

@@ -30,9 +30,9 @@ func (e *event) ollama(s *scanner, whole bool) {
 				e.finish = f
 			}
 		case "prompt_eval_count":
-			e.usage.set(s, &e.usage.input, hasInput)
+			e.usage.read(s, countInput)
 		case "eval_count":
-			e.usage.set(s, &e.usage.output, hasOutput)
+			e.usage.read(s, countOutput)
 		case "error":
 			e.failure(s)
 		default:
@@ -99,28 +99,24 @@ func (e *event) generic(payload []byte) {
 
 // answer reads a whole JSON body, not streamed, of any protocol: the members
 // that we want do not collide.
-func (e *event) answer(s *scanner) (p Protocol) {
+func (e *event) answer(s *scanner) {
 	if !s.object() {
-		return p
+		return
 	}
-	var status []byte
 	for i := 0; ; i++ {
 		k, ok := s.member(i)
 		if !ok {
-			if p == ProtocolResponses && string(status) == "completed" {
-				e.finish = status
-			}
-			return p
+			return
 		}
 		switch string(k) {
 		case "model":
-			e.model, _ = s.str()
+			e.model, _ = s.value(partModel)
 		case "usage":
 			e.usage.usage(s)
 		case "timings":
 			e.usage.timings(s)
 		case "choices":
-			p = ProtocolOpenAI
+			e.protocol = ProtocolOpenAI
 			if s.array() {
 				for j := 0; s.element(j); j++ {
 					e.choice(s, true)
@@ -128,32 +124,32 @@ func (e *event) answer(s *scanner) (p Protocol) {
 			}
 		case "type":
 			if t, _ := s.str(); string(t) == "message" {
-				p = ProtocolAnthropic
+				e.protocol = ProtocolAnthropic
 			}
 		case "stop_reason":
-			p = ProtocolAnthropic
-			if f, ok := s.str(); ok {
+			e.protocol = ProtocolAnthropic
+			if f, ok := s.value(partReason); ok {
 				e.finish = f
 			}
 		case "object":
 			if o, _ := s.str(); string(o) == "response" {
-				p = ProtocolResponses
+				e.protocol = ProtocolResponses
 			}
 		case "status":
-			status, _ = s.str()
+			e.status, _ = s.value(partStatus)
 		case "incomplete_details":
 			e.reason(s)
 		case "done":
-			p = ProtocolOllama
+			e.protocol = ProtocolOllama
 			s.skip()
 		case "done_reason":
-			if f, ok := s.str(); ok {
+			if f, ok := s.value(partReason); ok {
 				e.finish = f
 			}
 		case "prompt_eval_count":
-			e.usage.set(s, &e.usage.input, hasInput)
+			e.usage.read(s, countInput)
 		case "eval_count":
-			e.usage.set(s, &e.usage.output, hasOutput)
+			e.usage.read(s, countOutput)
 		default:
 			s.skip()
 		}

@@ -12,11 +12,13 @@ const (
 // event is what the scan of one payload found. Slices point into the payload.
 type event struct {
 	class    class
-	valueAt  int    // offset of the opening quote of the output; -1: not a string, or not decided by what precedes it
-	model    []byte // raw JSON string
-	finish   []byte // raw JSON string
-	failed   bool   // an error event
-	detail   []byte // its type or code
+	valueAt  int      // offset of the opening quote of the output; -1: not a string, or not decided by what precedes it
+	model    []byte   // raw JSON string
+	finish   []byte   // raw JSON string
+	status   []byte   // raw JSON string, of an answer
+	protocol Protocol // of an answer
+	failed   bool     // an error event
+	detail   []byte   // its type or code
 	terminal bool
 	usage    tally
 }
@@ -132,8 +134,8 @@ func (e *event) choice(s *scanner, whole bool) {
 				e.output(classContent, at)
 			}
 		case "finish_reason":
-			if f, _ := s.str(); len(f) > 0 {
-				e.finish = f
+			if f, ok := s.value(partFinish); ok {
+				e.word(partFinish, f)
 			}
 		default:
 			s.skip()

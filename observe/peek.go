@@ -22,14 +22,14 @@ var peekBuffers = sync.Pool{New: func() any {
 // back the same bytes, and at the same place the same error.
 type peekedBody struct {
 	io.ReadCloser
-	pooled *[]byte // nil when it was given back
-	buf    []byte  // what was read ahead and not yet read again
-	err    error   // of the read ahead, due behind buf
-	model  []byte  // raw JSON string in buf; valid until the first Read
+	pooled   *[]byte // nil when it was given back
+	from, to int     // what of it was read ahead and not yet read again
+	err      error   // of the read ahead, due behind it
 }
 
-// peek reads until the model's name is found, at most limit bytes.
-func (p *peekedBody) peek(body io.ReadCloser, limit int) {
+// peek reads until the model's name is found, at most limit bytes. The name is a
+// raw JSON string, valid until the first Read.
+func (p *peekedBody) peek(body io.ReadCloser, limit int) (model []byte) {
 	p.ReadCloser = body
 	p.pooled = peekBuffers.Get().(*[]byte)
 	buf := *p.pooled
@@ -48,20 +48,21 @@ func (p *peekedBody) peek(body io.ReadCloser, limit int) {
 			empty = 0
 		}
 	}
-	p.buf = buf[:n]
-	if f.state == foundModel {
-		p.model = buf[f.from:f.to]
-	}
+	p.to = n
 	if n == 0 {
 		p.release()
 	}
+	if f.state == foundModel {
+		model = buf[f.from:f.to]
+	}
+	return model
 }
 
 // Read implements io.Reader.
 func (p *peekedBody) Read(b []byte) (int, error) {
-	if len(p.buf) > 0 {
-		n := copy(b, p.buf)
-		if p.buf = p.buf[n:]; len(p.buf) == 0 {
+	if p.from < p.to {
+		n := copy(b, (*p.pooled)[p.from:p.to])
+		if p.from += n; p.from == p.to {
 			p.release()
 		}
 		return n, nil
@@ -74,7 +75,6 @@ func (p *peekedBody) Read(b []byte) (int, error) {
 
 // release gives the buffer back: by the reader, when it has read the last byte.
 func (p *peekedBody) release() {
-	p.buf, p.model = nil, nil
 	if p.pooled != nil && len(*p.pooled) <= defaultPeekBytes {
 		peekBuffers.Put(p.pooled)
 	}
@@ -109,28 +109,75 @@ const (
 
 // feed reads b, which begins at offset base.
 func (f *modelFinder) feed(b []byte, base int) {
-	for i := 0; i < len(b); i++ {
-		if f.inString && !f.isKey && f.state != inValue {
-			i += f.skipString(b[i:])
+	for i := 0; i < len(b) && f.state < foundModel; {
+		if f.inString {
+			i = f.more(b, i, base)
 			continue
 		}
 		c := b[i]
-		switch {
-		case f.state == foundModel || f.state == noModel:
-			return
-		case f.inString:
-			f.stringByte(c, base+i)
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
-		case f.state == atStart:
-			if c != '{' {
-				f.state = noModel
-				return
+		i++
+		switch c {
+		case '"':
+			i = f.str(b, i, base)
+		case '{', '[':
+			if f.depth++; f.depth == 1 && c == '{' {
+				f.state, f.wantKey = inObject, true
 			}
-			f.state, f.depth, f.wantKey = inObject, 1, true
+		case '}', ']':
+			f.depth--
+		case ',':
+			if f.depth == 1 {
+				f.wantKey, f.isModel = true, false
+			}
+		case ' ', '\t', '\n', '\r':
+			continue
+		case ':', '-', '+', '.', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
+			't', 'r', 'u', 'e', 'f', 'a', 'l', 's', 'n', 'E':
 		default:
-			f.structure(c, base+i)
+			f.state = noModel // not JSON
+		}
+		if f.depth == 0 || f.state == atStart { // the object is past, or there is none
+			f.state = noModel
 		}
 	}
+}
+
+// str reads the string that begins at i.
+func (f *modelFinder) str(b []byte, i, base int) int {
+	f.inString, f.escaped, f.matched = true, false, 0
+	f.isKey = f.depth == 1 && f.wantKey
+	isName := f.depth == 1 && !f.wantKey && f.isModel
+	if f.isKey {
+		f.wantKey, f.isModel = false, false
+	} else if isName {
+		f.state, f.from = inValue, base+i
+	} else {
+		return i + f.skipString(b[i:]) + 1
+	}
+	for n, c := range b[i:] { // what clients write: whole, and without an escape
+		if c == '"' {
+			f.inString = false
+			if isName {
+				f.state, f.to = foundModel, base+i+n
+			} else {
+				f.isModel = string(b[i:i+n]) == "model"
+			}
+			return i + n + 1
+		}
+		if c < ' ' || c == '\\' {
+			break
+		}
+	}
+	return i
+}
+
+// more reads on in a string that began in an earlier piece.
+func (f *modelFinder) more(b []byte, i, base int) int {
+	if !f.isKey && f.state != inValue {
+		return i + f.skipString(b[i:]) + 1
+	}
+	f.stringByte(b[i], base+i)
+	return i + 1
 }
 
 // skipString reads on to the quote that ends the string, and returns its offset,
@@ -188,34 +235,5 @@ func (f *modelFinder) stringByte(c byte, at int) {
 		} else {
 			f.matched = -1
 		}
-	}
-}
-
-// structure reads a byte outside strings.
-func (f *modelFinder) structure(c byte, at int) {
-	top := f.depth == 1
-	switch c {
-	case '"':
-		f.inString, f.escaped = true, false
-		switch {
-		case top && f.wantKey:
-			f.isKey, f.wantKey, f.isModel, f.matched = true, false, false, 0
-		case top && f.isModel:
-			f.state, f.from = inValue, at+1
-		}
-	case '{', '[':
-		f.depth++
-	case '}', ']':
-		if f.depth--; f.depth == 0 {
-			f.state = noModel
-		}
-	case ',':
-		if top {
-			f.wantKey, f.isModel = true, false
-		}
-	case ':', '-', '+', '.', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
-		't', 'r', 'u', 'e', 'f', 'a', 'l', 's', 'n', 'E':
-	default:
-		f.state = noModel // not JSON
 	}
 }

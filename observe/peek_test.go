@@ -63,13 +63,13 @@ func stCheckPeek(t *testing.T, body []byte, limit int, how byte) {
 	r, end := stReader(body, how)
 	inner := &stBody{Reader: r}
 	var p peekedBody
-	p.peek(inner, limit)
+	name := p.peek(inner, limit)
 	if inner.read > limit {
 		t.Fatalf("%d bytes read ahead, limit %d", inner.read, limit)
 	}
 	model, known := stFirstModel(body)
-	raw := string(p.model)
-	got := string(unescape(make([]byte, 0, 2*len(raw)+4), p.model))
+	raw := string(name)
+	got := string(unescape(make([]byte, 0, 2*len(raw)+4), name))
 	switch {
 	case known && len(body) <= limit && got != model, known && got != "" && got != model:
 		t.Fatalf("%q: model %q, want %q", body, got, model)
@@ -95,7 +95,7 @@ func stCheckPeek(t *testing.T, body []byte, limit int, how byte) {
 	if n, err := p.Read(buf); n != 0 || err != end {
 		t.Fatalf("after the end: %d, %v", n, err)
 	}
-	if p.pooled != nil || p.buf != nil || p.model != nil {
+	if p.pooled != nil || p.from != p.to {
 		t.Fatal("the buffer is kept after its last byte")
 	}
 	require.NoError(t, p.Close())
@@ -137,8 +137,8 @@ func TestPeekModel(t *testing.T) {
 		for how := range byte(8) {
 			r, _ := stReader([]byte(c.body), how)
 			var p peekedBody
-			p.peek(io.NopCloser(r), c.limit)
-			require.Equal(t, c.model, string(p.model), "%.60q, limit %d, way %d", c.body, c.limit, how)
+			name := p.peek(io.NopCloser(r), c.limit)
+			require.Equal(t, c.model, string(name), "%.60q, limit %d, way %d", c.body, c.limit, how)
 			stCheckPeek(t, []byte(c.body), c.limit, how)
 		}
 	}
@@ -185,7 +185,8 @@ func TestPeekBuffers(t *testing.T) {
 	open := func(i, round int) {
 		want[i] = fmt.Sprintf(`{"model":"m%d-%d","x":"%s"}`, i, round, strings.Repeat(string(rune('a'+i%26)), 100*i))
 		bodies[i] = &peekedBody{}
-		bodies[i].peek(io.NopCloser(strings.NewReader(want[i])), 65536)
+		name := bodies[i].peek(io.NopCloser(strings.NewReader(want[i])), 65536)
+		require.Equal(t, fmt.Sprintf("m%d-%d", i, round), string(name))
 		got[i].Reset()
 	}
 	for i := range bodies {
@@ -199,7 +200,6 @@ func TestPeekBuffers(t *testing.T) {
 			if err == io.EOF {
 				require.Equal(t, want[i], got[i].String())
 				open(i, round)
-				require.Equal(t, fmt.Sprintf("m%d-%d", i, round), string(bodies[i].model))
 			}
 		}
 	}

@@ -187,7 +187,7 @@ func (r *Recorder) Start(ctx context.Context, info RequestInfo) (context.Context
 	s := &started{}
 	s.node = node{ctx, &s.Request}
 	s.init(r, &s.node, info)
-	s.enter()
+	s.enter(r.reg.model(info.Model))
 	return &s.node, &s.Request
 }
 

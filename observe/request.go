@@ -22,25 +22,27 @@ type Request struct {
 
 	mu            sync.Mutex // guards all below
 	ended         bool
-	nested        int    // calls of Start inside of this request whose End is due
+	named         bool // model is SetModel's: it stays
+	fixed         bool // gaps were merged: the series stays
+	waiting       bool
+	wasQueued     bool
+	wasScheduled  bool
+	protocol      Protocol
+	nested        int32 // calls of Start inside of this request whose End is due
+	preemptions   int32
 	model         string // as asked for, or set
-	named         bool   // model is SetModel's: it stays
 	operation     Operation
 	provider      string // bounded; empty until the protocol is known
 	priority      string // bounded
-	protocol      Protocol
 	series        *series
-	fixed         bool // gaps were merged: the series stays
 	responseModel string
 	finishReason  string
 	usage         Usage
 	errorType     string
 	value         any
 
-	waiting, wasQueued, wasScheduled bool
-	queuedAt, scheduledAt            time.Duration
-	preemptions                      int
-	manual                           *manualClock
+	queuedAt, scheduledAt time.Duration
+	manual                *manualClock
 }
 
 // manualClock is the token clock of a request whose engine calls Token.
@@ -55,20 +57,20 @@ var manualClocks = sync.Pool{New: func() any { return new(manualClock) }}
 // since is the time since the arrival.
 func (q *Request) since() time.Duration { return max(time.Since(q.start), 0) }
 
-// enter makes the request count as in flight.
-func (q *Request) enter() {
-	q.series = q.find()
+// enter makes the request count as in flight. m is the place of its model.
+func (q *Request) enter(m *model) {
+	q.series = q.find(m)
 	q.series.handles()
 	q.series.inFlight.Add(1)
 }
 
-// find returns the series of the labels in force.
-func (q *Request) find() *series {
+// find returns the series of the labels in force. m is the place of the model.
+func (q *Request) find(m *model) *series {
 	p := q.provider
 	if p == "" {
 		p = customProvider
 	}
-	return q.rec.reg.find(q.rec.reg.model(q.model), q.operation, p)
+	return q.rec.reg.find(m, q.operation, p)
 }
 
 // relabel moves the request to the series of its labels, unless gaps have been
@@ -77,7 +79,7 @@ func (q *Request) relabel() {
 	if q.fixed || q.series == nil {
 		return
 	}
-	s := q.find()
+	s := q.find(q.rec.reg.model(q.model))
 	if s == q.series {
 		return
 	}
@@ -121,6 +123,11 @@ func (q *Request) fill(info RequestInfo) {
 func (q *Request) learn(model []byte, p Protocol) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.adopt(model, p)
+}
+
+// adopt is learn for a caller who holds mu, or has ended the request.
+func (q *Request) adopt(model []byte, p Protocol) {
 	if (q.model != "" || len(model) == 0) && q.provider != "" {
 		return // nothing to learn
 	}

@@ -114,7 +114,7 @@ func (e *event) reason(s *scanner) {
 			return
 		}
 		if string(k) == "reason" {
-			e.finish, _ = s.str()
+			e.finish, _ = s.value(partReason)
 		} else {
 			s.skip()
 		}

@@ -38,6 +38,10 @@ type stream struct {
 	last  [lastSize]byte
 	memo  [memoSize]byte
 	gaps  gapBuffer
+
+	model, finish, detail word // what the response says
+
+	layout *layout // of the JSON answer that this scratch read last; nil: of none
 }
 
 type streamState struct {
@@ -67,9 +71,6 @@ type streamState struct {
 
 	clock        tokenClock
 	usage        tally
-	finish       word
-	model        word
-	detail       word
 	streamError  bool
 	terminal     bool
 	reasoned     bool // a reasoning event was streamed
@@ -78,7 +79,7 @@ type streamState struct {
 	badEvents    int
 	truncated    int
 	bytes        int64
-	noMemo       bool // tests: scan every event
+	noMemo       bool // tests: scan every event and answer
 }
 
 // maxWord is one byte more than a label value may have, so that a name which was
@@ -118,7 +119,9 @@ var streams = sync.Pool{New: func() any { return new(stream) }}
 
 func newStream(kind bodyKind, p Protocol, first FirstToken) *stream {
 	s := streams.Get().(*stream)
-	s.streamState = streamState{kind: kind, protocol: p, first: first}
+	s.streamState = streamState{}
+	s.kind, s.protocol, s.first = kind, p, first
+	s.model.n, s.finish.n, s.detail.n = 0, 0, 0
 	s.framer.lineBased = kind == bodyNDJSON
 	return s
 }

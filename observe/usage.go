@@ -2,30 +2,38 @@ package observe
 
 import "bytes"
 
-// usageBits says which counts a usage object gave.
-type usageBits uint8
+// countKind is a count that a usage object may give.
+type countKind uint8
 
 const (
-	hasInput usageBits = 1 << iota
-	hasOutput
-	hasCached
-	hasCacheWrite
-	hasReasoning
-	hasAddedRead  // Anthropic: cache reads come on top of input_tokens
-	hasAddedWrite // likewise cache writes
-	hasWhole      // but not on top of prompt_tokens, of a proxy that gives both
+	countInput countKind = iota
+	countOutput
+	countCached
+	countCacheWrite
+	countReasoning
+	countAddedRead   // Anthropic: cache reads come on top of input_tokens
+	countAddedWrite  // likewise cache writes
+	countWhole       // input, but not on top of prompt_tokens, of a proxy that gives both
+	countTimedPrompt // llama.cpp's timings, used when there is no usage
+	countTimedCache
+	countTimedOutput
+	countKinds
 )
+
+// countSet is a set of kinds.
+type countSet uint16
+
+const timedCounts countSet = 1<<countTimedPrompt | 1<<countTimedCache | 1<<countTimedOutput
+
+func (c countSet) has(k countKind) bool { return c>>k&1 != 0 }
 
 // tally is what usage objects have said so far. A field that comes again
 // replaces the one before: Anthropic's message_delta is cumulative, and servers
 // that send usage with every chunk mean the last.
 type tally struct {
-	has                                   usageBits
-	input, output, cached, cacheWrite     int64
-	reasoning, addedRead, addedWrite      int64
-	timingsPrompt, timingsCache, timingsN int64     // llama.cpp, used when there is no usage
-	timed                                 usageBits // which of them it gave: input, cached, output
-	bad                                   int       // counts that cannot be
+	has countSet
+	n   [countKinds]int64
+	bad int // counts that cannot be
 }
 
 // usage reads a usage object of any protocol: the field names do not collide.
@@ -40,15 +48,15 @@ func (t *tally) usage(s *scanner) {
 		}
 		switch string(k) {
 		case "prompt_tokens":
-			t.set(s, &t.input, hasInput|hasWhole)
+			t.read(s, countWhole)
 		case "input_tokens":
-			t.set(s, &t.input, hasInput)
+			t.read(s, countInput)
 		case "completion_tokens", "output_tokens":
-			t.set(s, &t.output, hasOutput)
+			t.read(s, countOutput)
 		case "cache_read_input_tokens":
-			t.set(s, &t.addedRead, hasAddedRead)
+			t.read(s, countAddedRead)
 		case "cache_creation_input_tokens":
-			t.set(s, &t.addedWrite, hasAddedWrite)
+			t.read(s, countAddedWrite)
 		case "prompt_tokens_details", "input_tokens_details",
 			"completion_tokens_details", "output_tokens_details":
 			t.details(s)
@@ -69,29 +77,36 @@ func (t *tally) details(s *scanner) {
 		}
 		switch string(k) {
 		case "cached_tokens":
-			t.set(s, &t.cached, hasCached)
+			t.read(s, countCached)
 		case "cache_write_tokens":
-			t.set(s, &t.cacheWrite, hasCacheWrite)
+			t.read(s, countCacheWrite)
 		case "reasoning_tokens", "thinking_tokens":
-			t.set(s, &t.reasoning, hasReasoning)
+			t.read(s, countReasoning)
 		default:
 			s.skip()
 		}
 	}
 }
 
-func (t *tally) set(s *scanner, field *int64, bits usageBits) { t.note(s, field, &t.has, bits) }
-
-// note reads a count into field, and adds bits to has if it is one.
-func (t *tally) note(s *scanner, field *int64, has *usageBits, bits usageBits) {
+// read reads a count.
+func (t *tally) read(s *scanner, k countKind) {
 	n, ok, bad := s.count()
 	if bad {
 		t.bad++
 	}
 	if ok {
-		*field = n
-		*has |= bits
+		t.set(k, n)
+		s.layout.counted(k)
 	}
+}
+
+func (t *tally) set(k countKind, n int64) {
+	t.has |= 1 << k
+	if k == countWhole {
+		t.has |= 1 << countInput
+		k = countInput
+	}
+	t.n[k] = n
 }
 
 // timings reads llama.cpp's timings object. Its prompt_n leaves out cached tokens.
@@ -106,11 +121,11 @@ func (t *tally) timings(s *scanner) {
 		}
 		switch string(k) {
 		case "prompt_n":
-			t.note(s, &t.timingsPrompt, &t.timed, hasInput)
+			t.read(s, countTimedPrompt)
 		case "cache_n":
-			t.note(s, &t.timingsCache, &t.timed, hasCached)
+			t.read(s, countTimedCache)
 		case "predicted_n":
-			t.note(s, &t.timingsN, &t.timed, hasOutput)
+			t.read(s, countTimedOutput)
 		default:
 			s.skip()
 		}
@@ -119,26 +134,27 @@ func (t *tally) timings(s *scanner) {
 
 // total returns the counts as billed, and which of input and output are known.
 func (t *tally) total() (u Usage, input, output bool) {
-	if t.has&(hasInput|hasOutput) == 0 && t.timed != 0 {
-		u = Usage{Output: t.timingsN, CachedInput: t.timingsCache}
-		if t.timed&hasInput != 0 {
-			u.Input = t.timingsPrompt + t.timingsCache
+	if !t.has.has(countInput) && !t.has.has(countOutput) && t.has&timedCounts != 0 {
+		u = Usage{Output: t.n[countTimedOutput], CachedInput: t.n[countTimedCache]}
+		if input = t.has.has(countTimedPrompt); input {
+			u.Input = t.n[countTimedPrompt] + t.n[countTimedCache]
 		}
-		return u, t.timed&hasInput != 0, t.timed&hasOutput != 0
+		return u, input, t.has.has(countTimedOutput)
 	}
-	u = Usage{Input: t.input, Output: t.output, CachedInput: t.cached, CacheWriteInput: t.cacheWrite, ReasoningOutput: t.reasoning}
-	if t.has&hasWhole == 0 {
-		if t.has&hasAddedRead != 0 {
-			u.CachedInput = t.addedRead
+	u = Usage{Input: t.n[countInput], Output: t.n[countOutput], CachedInput: t.n[countCached],
+		CacheWriteInput: t.n[countCacheWrite], ReasoningOutput: t.n[countReasoning]}
+	if !t.has.has(countWhole) {
+		if t.has.has(countAddedRead) {
+			u.CachedInput = t.n[countAddedRead]
 		}
-		if t.has&hasAddedWrite != 0 {
-			u.CacheWriteInput = t.addedWrite
+		if t.has.has(countAddedWrite) {
+			u.CacheWriteInput = t.n[countAddedWrite]
 		}
-		if t.has&hasInput != 0 {
-			u.Input += t.addedRead + t.addedWrite
+		if t.has.has(countInput) {
+			u.Input += t.n[countAddedRead] + t.n[countAddedWrite]
 		}
 	}
-	return u, t.has&hasInput != 0, t.has&hasOutput != 0
+	return u, t.has.has(countInput), t.has.has(countOutput)
 }
 
 // searchUsage finds the usage object in the tail of a payload whose beginning
@@ -162,31 +178,26 @@ func (t *tally) searchUsage(tail []byte) {
 	}
 }
 
+// merge takes over what o says. Timings replace those before as a whole.
 func (t *tally) merge(o *tally) {
-	if t.has == 0 && t.timed == 0 && t.bad == 0 {
+	if t.has == 0 && t.bad == 0 {
 		*t = *o
 		return
 	}
 	t.bad += o.bad
-	if o.has == 0 && o.timed == 0 {
+	if o.has == 0 {
 		return
 	}
-	for _, f := range []struct {
-		bit  usageBits
-		dst  *int64
-		from int64
-	}{
-		{hasInput, &t.input, o.input}, {hasOutput, &t.output, o.output}, {hasCached, &t.cached, o.cached},
-		{hasCacheWrite, &t.cacheWrite, o.cacheWrite}, {hasReasoning, &t.reasoning, o.reasoning},
-		{hasAddedRead, &t.addedRead, o.addedRead}, {hasAddedWrite, &t.addedWrite, o.addedWrite},
-	} {
-		if o.has&f.bit != 0 {
-			*f.dst = f.from
-		}
+	replaced := o.has
+	if o.has&timedCounts != 0 {
+		t.has &^= timedCounts
+		replaced |= timedCounts
 	}
 	t.has |= o.has
-	if o.timed != 0 {
-		t.timed, t.timingsPrompt, t.timingsCache, t.timingsN = o.timed, o.timingsPrompt, o.timingsCache, o.timingsN
+	for k, n := range o.n {
+		if replaced.has(countKind(k)) {
+			t.n[k] = n
+		}
 	}
 }
 

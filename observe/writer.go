@@ -267,7 +267,7 @@ func (w *responseWriter) end() {
 	if s.tokens > 0 || s.events > 0 {
 		w.completed(w.lastWrite)
 	}
-	w.req.learn(s.model.bytes(), s.protocol) // before the last gaps fix the series
+	w.req.adopt(s.model.bytes(), s.protocol) // before the last gaps fix the series
 	if s.clock.pending > 0 && !w.req.useManual.Load() {
 		w.req.merge(s.gaps[:s.clock.pending])
 		s.clock.pending = 0
