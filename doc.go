@@ -27,7 +27,10 @@
 //
 //	observe/training    steps, MFU, goodput over restarts; spikes, NaN, hangs, stragglers
 //	observe/quality     accuracy, calibration, BLEU, drift; what answers are like
+//	observe/resource    CPU, memory, true cgroup limits, throttling, pressure
+//	observe/ecslog      an slog.Handler whose lines Elasticsearch never refuses
 //	observe/cost        what operating costs, by request, token and tenant
+//	observe/dashboards  Grafana dashboards, Prometheus rules, and their linter
 //
 // Their adapters carry the dependencies, so that the package itself needs only the
 // standard library:

@@ -11,7 +11,9 @@ import (
 
 	"github.com/calmops/calm/observe"
 	"github.com/calmops/calm/observe/cost"
+	"github.com/calmops/calm/observe/ecslog"
 	"github.com/calmops/calm/observe/quality"
+	"github.com/calmops/calm/observe/resource"
 	"github.com/calmops/calm/observe/training"
 )
 
@@ -29,6 +31,8 @@ func TestReadmeMetrics(t *testing.T) {
 		"Training": names(training.Metrics()),
 		"Quality":  names(quality.Metrics()),
 		"Cost":     names(cost.Metrics()),
+		"Resource": names(resource.Metrics()),
+		"Logs":     names(ecslog.Metrics()),
 	} {
 		_, part, ok := strings.Cut(reference, "\n### "+heading+"\n")
 		require.True(t, ok, heading)

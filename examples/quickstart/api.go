@@ -10,18 +10,20 @@ import (
 	"time"
 
 	"github.com/calmops/calm/examples/internal/tinylm"
+	"github.com/calmops/calm/observe/quality"
 )
 
 // api is the OpenAI-compatible surface of the engine.
 type api struct {
 	*http.ServeMux
-	engine *engine
-	seed   uint64
-	ids    atomic.Uint64
+	engine  *engine
+	quality *quality.Monitor
+	seed    uint64
+	ids     atomic.Uint64
 }
 
-func newAPI(e *engine, seed uint64) *api {
-	a := &api{ServeMux: http.NewServeMux(), engine: e, seed: seed}
+func newAPI(e *engine, q *quality.Monitor, seed uint64) *api {
+	a := &api{ServeMux: http.NewServeMux(), engine: e, quality: q, seed: seed}
 	a.HandleFunc("GET /v1/models", a.models)
 	a.HandleFunc("POST /v1/chat/completions", a.chat)
 	a.HandleFunc("POST /v1/completions", a.completions)
@@ -103,7 +105,9 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, s shape) {
 	if q.Stream {
 		out.Object = s.partial
 		st := &stream{w: w, flush: http.NewResponseController(w).Flush, shape: s, head: out}
-		st.run(r.Context(), q, g, lm)
+		if done, err := st.run(r.Context(), q, g, lm); err == nil {
+			a.answered(s, done)
+		}
 		return
 	}
 	var text []byte
@@ -114,6 +118,7 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, s shape) {
 	if err != nil {
 		return // the client has left: there is nobody to tell
 	}
+	a.answered(s, done)
 	whole := string(text)
 	c := choice{Finish: &done.finish}
 	if s.chat {
@@ -124,6 +129,16 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, s shape) {
 	out.Choices, out.Usage = []choice{c}, usageOf(done)
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(out)
+}
+
+// answered tells the quality monitor of an answer that reached its client.
+func (a *api) answered(s shape, g generated) {
+	task := "completion"
+	if s.chat {
+		task = "chat"
+	}
+	a.quality.Answered(task, modelVersion, quality.Answer{Text: g.text, InputTokens: g.promptTokens, OutputTokens: g.tokens, Finish: g.finish})
+	a.quality.Tokens(task, modelVersion, g.nll, int64(g.tokens))
 }
 
 func usageOf(g generated) *usageBody {
@@ -155,23 +170,23 @@ type stream struct {
 	buf   []byte
 }
 
-func (s *stream) run(ctx context.Context, q *wireRequest, g generation, lm *tinylm.Model) {
+func (s *stream) run(ctx context.Context, q *wireRequest, g generation, lm *tinylm.Model) (done generated, err error) {
 	s.w.Header().Set("Content-Type", "text/event-stream")
 	s.w.Header().Set("Cache-Control", "no-store")
 	if s.shape.chat {
 		empty := ""
-		if s.send(choice{Delta: &message{Role: "assistant", Content: &empty}}) != nil {
-			return
+		if err = s.send(choice{Delta: &message{Role: "assistant", Content: &empty}}); err != nil {
+			return done, err
 		}
 	}
-	done, err := generate(ctx, lm, g, func(piece string) error {
+	done, err = generate(ctx, lm, g, func(piece string) error {
 		if s.shape.chat {
 			return s.send(choice{Delta: &message{Content: &piece}})
 		}
 		return s.send(choice{Text: &piece})
 	})
 	if err != nil {
-		return
+		return done, err
 	}
 	last := choice{Finish: &done.finish}
 	if s.shape.chat {
@@ -179,18 +194,18 @@ func (s *stream) run(ctx context.Context, q *wireRequest, g generation, lm *tiny
 	} else {
 		last.Text = new(string)
 	}
-	if s.send(last) != nil {
-		return
+	if err = s.send(last); err != nil {
+		return done, err
 	}
 	if q.StreamOptions != nil && q.StreamOptions.IncludeUsage {
 		c := s.head
 		c.Choices, c.Usage = []choice{}, usageOf(done)
-		if s.event(c) != nil {
-			return
+		if err = s.event(c); err != nil {
+			return done, err
 		}
 	}
 	s.w.Write([]byte("data: [DONE]\n\n"))
-	s.flush()
+	return done, s.flush()
 }
 
 func (s *stream) send(c choice) error {

@@ -35,7 +35,7 @@ func startAPI(t *testing.T) (*httptest.Server, *engine) {
 	require.NoError(t, err)
 	e := newEngine()
 	e.start(lm)
-	s := httptest.NewServer(newAPI(e, 1))
+	s := httptest.NewServer(newAPI(e, nil, 1))
 	t.Cleanup(s.Close)
 	return s, e
 }
@@ -255,7 +255,7 @@ func TestStopperProperties(t *testing.T) {
 
 func TestFullAndLoading(t *testing.T) {
 	e := newEngine()
-	s := httptest.NewServer(newAPI(e, 1))
+	s := httptest.NewServer(newAPI(e, nil, 1))
 	defer s.Close()
 	const body = `{"model":"tinylm","prompt":"a","max_tokens":1}`
 	status, got := post(t, s.URL+"/v1/completions", body)

@@ -75,7 +75,9 @@ type generation struct {
 // generated is how a generation ended.
 type generated struct {
 	promptTokens, tokens int
-	finish               string // stop or length
+	finish               string  // stop or length
+	text                 string  // what was emitted
+	nll                  float64 // of the tokens chosen, in nats
 }
 
 // generate decodes with a slot held. It gives each piece of text to emit as soon
@@ -87,6 +89,10 @@ func generate(ctx context.Context, m *tinylm.Model, g generation, emit func(stri
 		return generated{}, err
 	}
 	out := generated{promptTokens: s.Feed(g.prompt), finish: "length"}
+	send := func(text string) error {
+		out.text += text
+		return emit(text)
+	}
 	stops := stopper{stops: g.stop}
 	for out.tokens < g.maxTokens {
 		if err := ctx.Err(); err != nil {
@@ -94,8 +100,9 @@ func generate(ctx context.Context, m *tinylm.Model, g generation, emit func(stri
 		}
 		text, stopped := stops.add(s.Next())
 		out.tokens++
+		out.nll -= s.LogProb()
 		if text != "" {
-			if err := emit(text); err != nil {
+			if err := send(text); err != nil {
 				return out, err
 			}
 		}
@@ -105,7 +112,8 @@ func generate(ctx context.Context, m *tinylm.Model, g generation, emit func(stri
 		}
 	}
 	if rest := stops.held; rest != "" {
-		return out, emit(rest)
+		err := send(rest)
+		return out, err
 	}
 	return out, nil
 }

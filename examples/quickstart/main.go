@@ -19,6 +19,8 @@ import (
 	"github.com/calmops/calm/observe"
 	"github.com/calmops/calm/observe/observelive"
 	"github.com/calmops/calm/observe/observeprom"
+	"github.com/calmops/calm/observe/quality"
+	"github.com/calmops/calm/observe/resource"
 )
 
 const (
@@ -167,6 +169,10 @@ func serve(ctx context.Context, o options, model modelConfig, out io.Writer) err
 	if err != nil {
 		return err
 	}
+	monitor, err := watch(reg)
+	if err != nil {
+		return err
+	}
 	page, err := observelive.New(observelive.Config{Gatherer: reg, Every: 500 * time.Millisecond, Title: "calm quickstart"})
 	if err != nil {
 		return err
@@ -175,7 +181,7 @@ func serve(ctx context.Context, o options, model modelConfig, out io.Writer) err
 	// The server is up while the model is still in training: the page shows the
 	// loss, and the API says 503.
 	engine := newEngine()
-	api := newAPI(engine, o.seed)
+	api := newAPI(engine, monitor, o.seed)
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", results.entries(rec.Middleware(api)))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}))
@@ -239,4 +245,20 @@ func serve(ctx context.Context, o options, model modelConfig, out io.Writer) err
 		return fmt.Errorf("draining: %w", err)
 	}
 	return results.report(out, reg, rec, clients, o.agree)
+}
+
+// watch exports what the process uses of its machine and container, and returns the
+// monitor of what the model writes.
+func watch(reg prometheus.Registerer) (*quality.Monitor, error) {
+	machine, err := resource.New(resource.Config{})
+	if err != nil {
+		return nil, err
+	}
+	monitor, err := quality.New(quality.Config{Window: 5 * time.Minute})
+	if err != nil {
+		return nil, err
+	}
+	_, noResource := observeprom.NewResource(observeprom.ResourceConfig{Reader: machine, Registerer: reg})
+	_, noQuality := observeprom.NewQuality(observeprom.QualityConfig{Monitor: monitor, Registerer: reg})
+	return monitor, errors.Join(noResource, noQuality)
 }

@@ -39,7 +39,7 @@ func TestSoak(t *testing.T) {
 	e.maxQueue = 1000
 	e.start(lm)
 	goroutines := runtime.NumGoroutine()
-	server := httptest.NewServer(r.entries(rec.Middleware(newAPI(e, 1))))
+	server := httptest.NewServer(r.entries(rec.Middleware(newAPI(e, nil, 1))))
 
 	clients := newLoad(server.URL, 1)
 	clients.client.Transport.(*http.Transport).MaxIdleConnsPerHost = 200

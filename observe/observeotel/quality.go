@@ -1,9 +1,7 @@
 package observeotel
 
 import (
-	"context"
 	"errors"
-	"fmt"
 
 	"github.com/calmops/calm/observe/quality"
 	"go.opentelemetry.io/otel/metric"
@@ -33,28 +31,8 @@ func RegisterQuality(cfg QualityConfig) (stop func() error, err error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	err = guarded("QualityConfig.MeterProvider", func() error { stop, err = openQuality(cfg); return err })
-	return stop, err
-}
-
-func openQuality(cfg QualityConfig) (stop func() error, err error) {
-	meter := cfg.MeterProvider.Meter(scopeName)
-	readings, err := openReadings(meter, "QualityConfig", quality.Metrics())
-	if err != nil {
-		return nil, err
-	}
-	registration, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	return registerReadings("QualityConfig", cfg.MeterProvider, quality.Metrics(), func() *quality.Snapshot {
 		s := cfg.Monitor.Snapshot()
-		readings.observe(o, &s)
-		return nil
-	}, readings.observables()...)
-	if err != nil {
-		return nil, fmt.Errorf("observeotel: QualityConfig.MeterProvider refused the callback: %w", err)
-	}
-	return func() error {
-		if err := registration.Unregister(); err != nil {
-			return fmt.Errorf("observeotel: ending the export of quality: %w", err)
-		}
-		return nil
-	}, nil
+		return &s
+	})
 }

@@ -1,6 +1,7 @@
 package observeotel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -65,4 +66,30 @@ func (r *readings[S]) observe(o metric.Observer, snapshot S) {
 			o.ObserveFloat64(instrument, value, metric.WithAttributes(attrs...))
 		})
 	}
+}
+
+// registerReadings exports a table without histograms until stop is called.
+func registerReadings[S any](config string, provider metric.MeterProvider, rows []observe.Reading[S], snapshot func() S) (stop func() error, err error) {
+	err = guarded(config+".MeterProvider", func() error {
+		meter := provider.Meter(scopeName)
+		readings, err := openReadings(meter, config, rows)
+		if err != nil {
+			return err
+		}
+		registration, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+			readings.observe(o, snapshot())
+			return nil
+		}, readings.observables()...)
+		if err != nil {
+			return fmt.Errorf("observeotel: %s.MeterProvider refused the callback: %w", config, err)
+		}
+		stop = func() error {
+			if err := registration.Unregister(); err != nil {
+				return fmt.Errorf("observeotel: ending the export of %s: %w", config, err)
+			}
+			return nil
+		}
+		return nil
+	})
+	return stop, err
 }

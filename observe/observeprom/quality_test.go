@@ -1,13 +1,18 @@
 package observeprom
 
 import (
+	"io"
+	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/calmops/calm/observe/cost"
+	"github.com/calmops/calm/observe/ecslog"
 	"github.com/calmops/calm/observe/quality"
+	"github.com/calmops/calm/observe/resource"
 	"github.com/calmops/calm/observe/training"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/common/expfmt"
 	"github.com/stretchr/testify/assert"
@@ -107,4 +112,30 @@ func TestNamesOfAllTables(t *testing.T) {
 	for _, r := range cost.Metrics() {
 		note("cost", r.Prometheus)
 	}
+}
+
+func TestResourceAndLogMetrics(t *testing.T) {
+	r, err := resource.New(resource.Config{})
+	require.NoError(t, err)
+	defer r.Close()
+	h, err := ecslog.New(io.Discard, ecslog.Config{})
+	require.NoError(t, err)
+	others := prometheus.NewPedanticRegistry()
+	others.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
+	reg := prometheus.NewPedanticRegistry()
+	_, err = NewResource(ResourceConfig{Reader: r, Registerer: reg})
+	require.NoError(t, err)
+	_, err = NewLog(LogConfig{Handler: h, Registerer: reg})
+	require.NoError(t, err)
+	slog.New(h).Info("hello")
+	text, names := gatherAll(t, reg)
+	assert.Contains(t, text, `llm_log_lines_total{level="info"} 1`)
+	_, taken := gatherAll(t, others)
+	for name := range names {
+		assert.False(t, taken[name], "%s is client_golang's", name)
+	}
+	_, err = NewResource(ResourceConfig{})
+	assert.ErrorContains(t, err, "ResourceConfig.Reader is nil")
+	_, err = NewLog(LogConfig{})
+	assert.ErrorContains(t, err, "LogConfig.Handler is nil")
 }

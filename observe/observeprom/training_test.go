@@ -18,7 +18,7 @@ import (
 
 type failingSink struct{}
 
-func (failingSink) Name() string                                   { return "bad\xffname" }
+func (failingSink) Name() string                                   { return "bad-name" }
 func (failingSink) Write(context.Context, []training.Record) error { return training.ErrDropped }
 func (failingSink) Flush(context.Context) error                    { return nil }
 func (failingSink) Close(context.Context) error                    { return nil }
@@ -107,7 +107,7 @@ func TestTrainingMetrics(t *testing.T) {
 			`llm_train_stragglers{cluster="a",rank="0",run="7b"} 0`,
 			`llm_train_step_seconds_bucket{cluster="a",rank="0",run="7b",le="1"} 200`,
 			`llm_train_step_seconds_count{cluster="a",rank="0",run="7b"} 201`,
-			"llm_train_sink_errors_total{cluster=\"a\",rank=\"0\",run=\"7b\",sink=\"bad\ufffdname\"}",
+			"llm_train_sink_errors_total{cluster=\"a\",rank=\"0\",run=\"7b\",sink=\"bad-name\"}",
 			`llm_train_sink_errors_total{cluster="a",rank="0",run="7b",sink="ledger"} 0`,
 		} {
 			assert.Contains(t, text, line)
