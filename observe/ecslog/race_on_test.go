@@ -1,0 +1,5 @@
+//go:build race
+
+package ecslog
+
+const raceEnabled = true
