@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -14,7 +16,8 @@ type Config struct {
 	// Prices are in force from the beginning. Required.
 	Prices Prices
 	// MaxTenants is how many tenants are accounted for by name; further ones share
-	// "other". At most 100,000. Defaults to 100.
+	// "other", and so do names of more than 256 bytes. At most 100,000. Defaults to
+	// 100.
 	MaxTenants int
 	// Window is over how long shared cost is divided by the tokens of the same
 	// time. Defaults to a minute.
@@ -23,6 +26,9 @@ type Config struct {
 
 // other stands for names beyond a bound.
 const other = "other"
+
+// maxName bounds the names that are kept, in bytes.
+const maxName = 256
 
 // maxUnpriced bounds the names of what has no price.
 const maxUnpriced = 100
@@ -46,7 +52,7 @@ type Account struct {
 type tenant struct {
 	requests, input, output int64
 	upstream, shared        float64
-	tokens                  int64 // of the window that is open
+	tokens                  float64 // of the window that is open
 }
 
 type unpricedKey struct {
@@ -99,40 +105,43 @@ func (a *Account) Add(u Usage) error {
 		a.spend(Operator, "", u.Operator.Hours(), a.prices.OperatorHour, a.prices.OperatorHour > 0),
 	}
 	t := &a.totals
-	t.Busy += u.Busy
-	t.Idle += u.Idle
-	t.Starting += u.Starting
-	t.Requests += u.Requests
-	t.InputTokens += u.InputTokens
-	t.OutputTokens += u.OutputTokens
+	add(&t.Busy, u.Busy)
+	add(&t.Idle, u.Idle)
+	add(&t.Starting, u.Starting)
+	add(&t.Requests, u.Requests)
+	add(&t.InputTokens, u.InputTokens)
+	add(&t.OutputTokens, u.OutputTokens)
 	if u.Requests > 0 || u.InputTokens > 0 || u.OutputTokens > 0 {
 		errs = append(errs, a.serve(&u))
 	}
 	return errors.Join(errs...)
 }
 
+// add adds an amount to a sum, as far as that can hold it: no counter turns negative.
+func add[T ~int64](sum *T, amount T) { *sum += min(amount, math.MaxInt64-*sum) }
+
 // device adds the time of devices.
 func (a *Account) device(name string, k Kind, d time.Duration) error {
 	price, known := a.prices.DeviceHour[name]
-	return a.spend(k, name, d.Hours(), price, known)
+	return a.spend(k, plain(name), d.Hours(), price, known)
 }
 
 // serve adds requests and tokens to a tenant.
 func (a *Account) serve(u *Usage) error {
-	t := a.tenant(u.Tenant)
-	t.requests += u.Requests
-	t.input += u.InputTokens
-	t.output += u.OutputTokens
+	t := a.tenant(plain(u.Tenant))
+	add(&t.requests, u.Requests)
+	add(&t.input, u.InputTokens)
+	add(&t.output, u.OutputTokens)
 	if !u.Upstream {
-		t.tokens += u.InputTokens + u.OutputTokens
+		t.tokens += float64(u.InputTokens) + float64(u.OutputTokens)
 		return nil
 	}
 	before := a.totals.By[Upstream]
 	in, knownIn := a.prices.InputToken[u.Model]
 	out, knownOut := a.prices.OutputToken[u.Model]
 	err := errors.Join(
-		a.spend(Upstream, u.Model+" input", float64(u.InputTokens), in, knownIn),
-		a.spend(Upstream, u.Model+" output", float64(u.OutputTokens), out, knownOut))
+		a.spend(Upstream, plain(u.Model)+" input", float64(u.InputTokens), in, knownIn),
+		a.spend(Upstream, plain(u.Model)+" output", float64(u.OutputTokens), out, knownOut))
 	t.upstream += a.totals.By[Upstream] - before
 	return err
 }
@@ -155,6 +164,18 @@ func (a *Account) spend(k Kind, name string, amount, price float64, known bool) 
 		a.open += amount * price
 	}
 	return nil
+}
+
+// plain returns a name as it is kept: a hostile one must not fill the memory, and
+// two that are no UTF-8 must not become one label later.
+func plain(name string) string {
+	if len(name) <= maxName {
+		name = strings.ToValidUTF8(name, "\ufffd")
+	}
+	if len(name) > maxName {
+		return other
+	}
+	return name
 }
 
 // tenant returns the account of a tenant, or that of the others.
@@ -187,7 +208,7 @@ func (a *Account) settle(now time.Time) {
 	a.open = 0
 }
 
-func (a *Account) openTokens() (n int64) {
+func (a *Account) openTokens() (n float64) {
 	for _, t := range a.byName {
 		n += t.tokens
 	}
@@ -196,10 +217,10 @@ func (a *Account) openTokens() (n int64) {
 
 // divide tells each tenant's part of the open shared cost.
 func (a *Account) divide(part func(t *tenant, share float64)) {
-	all := float64(a.openTokens())
+	all := a.openTokens()
 	for _, t := range a.byName {
 		if t.tokens > 0 {
-			part(t, a.open*float64(t.tokens)/all)
+			part(t, a.open*(t.tokens/all))
 		}
 	}
 }

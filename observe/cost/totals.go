@@ -58,13 +58,13 @@ func (t Totals) PerRequest() (float64, bool) { return ratio(t.Total(), float64(t
 // PerThousandTokens is all cost over the input and output tokens, times 1000;
 // false without any.
 func (t Totals) PerThousandTokens() (float64, bool) {
-	return ratio(t.Total()*1000, float64(t.InputTokens+t.OutputTokens))
+	return ratio(t.Total()*1000, float64(t.InputTokens)+float64(t.OutputTokens))
 }
 
 // Utilization is busy over busy, idle and starting time, 0 to 1; false where no
 // device was used.
 func (t Totals) Utilization() (float64, bool) {
-	return ratio(t.Busy.Seconds(), (t.Busy + t.Idle + t.Starting).Seconds())
+	return ratio(t.Busy.Seconds(), t.Busy.Seconds()+t.Idle.Seconds()+t.Starting.Seconds())
 }
 
 func ratio(a, b float64) (float64, bool) {

@@ -16,9 +16,10 @@
 //
 // # The other parts
 //
-// [RegisterTraining] and [RegisterQuality] export what the tables of
-// training.Metrics and quality.Metrics name, with the attributes of the tables, until
-// their stop is called. They are read at each collection; only the durations of
+// [RegisterTraining], [RegisterQuality] and [RegisterResource] export what the tables
+// of training.Metrics, quality.Metrics and resource.OTelMetrics name, with the
+// attributes of the tables, until their stop is called. [TraceContext] gives ecslog the
+// span of a line. They are read at each collection; only the durations of
 // training steps are recorded one by one.
 //
 // # Metrics

@@ -52,8 +52,9 @@ func newLoopback(t *testing.T, h http.HandlerFunc) *loopback {
 	return l
 }
 
-// post sends a request and reads what comes of it.
-func (l *loopback) post(ctx context.Context, t *testing.T) (status int, body []byte) {
+// post sends a request and reads what comes of it. leave, if not nil, is called once
+// something has been read.
+func (l *loopback) post(ctx context.Context, t *testing.T, leave func()) (status int, body []byte) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, l.url, strings.NewReader(`{"model":"m"}`))
 	require.NoError(t, err)
 	r.Header.Set("Content-Type", "application/json")
@@ -63,6 +64,10 @@ func (l *loopback) post(ctx context.Context, t *testing.T) (status int, body []b
 		return 0, nil
 	}
 	defer resp.Body.Close()
+	if leave != nil {
+		_, _ = resp.Body.Read(make([]byte, 1))
+		time.AfterFunc(50*time.Millisecond, leave) // both tokens are on their way
+	}
 	body, _ = io.ReadAll(resp.Body)
 	return resp.StatusCode, body
 }
@@ -133,10 +138,11 @@ func TestBehaviourMatrix(t *testing.T) {
 			l := newLoopback(t, tt.handler)
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
+			var leave func()
 			if tt.leave {
-				time.AfterFunc(50*time.Millisecond, cancel)
+				leave = cancel
 			}
-			l.post(ctx, t)
+			l.post(ctx, t, leave)
 			s := l.next(t)
 			require.Eventually(t, func() bool { return len(l.spans.Ended()) == 1 }, 10*time.Second, time.Millisecond)
 
@@ -193,7 +199,7 @@ func TestTimesOfAStream(t *testing.T) {
 		}
 		sse(w, "[DONE]")
 	})
-	_, body := l.post(context.Background(), t)
+	_, body := l.post(context.Background(), t, nil)
 	assert.Equal(t, 6, bytes.Count(body, []byte("data: ")))
 	s := l.next(t)
 	at := func(name string) float64 {
@@ -220,7 +226,7 @@ func TestFile(t *testing.T) {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		_, _ = io.Copy(w, io.LimitReader(strings.NewReader(strings.Repeat("x", size)), size))
 	})
-	status, body := l.post(context.Background(), t)
+	status, body := l.post(context.Background(), t, nil)
 	assert.Equal(t, 200, status)
 	assert.Len(t, body, size)
 	l.next(t)
@@ -267,7 +273,7 @@ func TestController(t *testing.T) {
 		_, err := w.(io.StringWriter).WriteString("x")
 		errs <- err
 	})
-	l.post(context.Background(), t)
+	l.post(context.Background(), t, nil)
 	l.next(t)
 	for range 4 {
 		assert.NoError(t, <-errs)

@@ -15,8 +15,8 @@ import (
 
 // TrainingConfig says what RegisterTraining exports.
 type TrainingConfig struct {
-	// Recorders are exported, each under its run and rank. At least one is
-	// required.
+	// Recorders are exported, each under its run and rank, which differ. At least
+	// one is required.
 	Recorders []*training.Recorder
 
 	// MeterProvider makes the instruments. Required.
@@ -34,10 +34,19 @@ func RegisterTraining(cfg TrainingConfig) (stop func() error, err error) {
 	if len(cfg.Recorders) == 0 {
 		faults = append(faults, errors.New("observeotel: TrainingConfig.Recorders is empty: at least one is required"))
 	}
+	cfg.Recorders = slices.Clone(cfg.Recorders)
+	seen := map[training.Session]int{}
 	for i, r := range cfg.Recorders {
 		if r == nil {
 			faults = append(faults, fmt.Errorf("observeotel: TrainingConfig.Recorders[%d] is nil", i))
+			continue
 		}
+		key := r.Snapshot().Session
+		key.World = 0
+		if first, twice := seen[key]; twice {
+			faults = append(faults, fmt.Errorf("observeotel: TrainingConfig.Recorders[%d] has run %q and rank %d, as [%d] has", i, key.Run, key.Rank, first))
+		}
+		seen[key] = i
 	}
 	if cfg.MeterProvider == nil {
 		faults = append(faults, errors.New("observeotel: TrainingConfig.MeterProvider is nil: it is required"))

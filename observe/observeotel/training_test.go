@@ -2,6 +2,7 @@ package observeotel
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,11 +53,11 @@ func TestTraining(t *testing.T) {
 			}
 			want := map[string]float64{}
 			row.Values(&snapshot, func(v float64, labels ...string) {
-				key := ""
+				var key strings.Builder
 				for i, l := range labels {
-					key += row.Labels[i] + "=" + l + ";"
+					key.WriteString(row.Labels[i] + "=" + l + ";")
 				}
-				want[key] = v
+				want[key.String()] = v
 			})
 			require.Equal(t, len(want) > 0, found, row.OTel)
 			if !found {
@@ -74,12 +75,12 @@ func TestTraining(t *testing.T) {
 			}
 			require.Len(t, points, len(want), row.OTel)
 			for _, p := range points {
-				key := ""
+				var key strings.Builder
 				for _, l := range row.Labels {
 					v, _ := p.Attributes.Value(attribute.Key(l))
-					key += l + "=" + v.AsString() + ";"
+					key.WriteString(l + "=" + v.AsString() + ";")
 				}
-				assert.Equal(t, want[key], p.Value, row.OTel+key)
+				assert.Equal(t, want[key.String()], p.Value, row.OTel+key.String())
 			}
 		}
 		require.NoError(t, stop())

@@ -28,6 +28,8 @@
 //
 //	NewTraining    training.Recorder, by run and rank    training.Metrics
 //	NewQuality     quality.Monitor                       quality.Metrics
+//	NewResource    resource.Reader                       resource.Metrics
+//	NewLog         ecslog.Handler                        ecslog.Metrics
 //	NewCost        cost.Account                          cost.Metrics
 //
 // Their names, labels and help are those of the tables and nothing else; all can be

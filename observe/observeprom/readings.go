@@ -102,13 +102,13 @@ func valid(labels []string) []string {
 // histogram turns a distribution into a metric with classic buckets and, where
 // asked for, native ones.
 func (r *readings[S]) histogram(desc *prometheus.Desc, bounds []float64, d observe.Distribution, labels []string) prometheus.Metric {
-	h := &dto.Histogram{SampleCount: proto.Uint64(d.Count), SampleSum: proto.Float64(d.Sum), CreatedTimestamp: timestamppb.New(r.created)}
+	h := &dto.Histogram{SampleCount: new(d.Count), SampleSum: new(d.Sum), CreatedTimestamp: timestamppb.New(r.created)}
 	var below uint64
 	for i, b := range bounds {
 		if i < len(d.Counts) {
 			below += d.Counts[i]
 		}
-		h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: proto.Float64(b), CumulativeCount: proto.Uint64(below)})
+		h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: new(b), CumulativeCount: new(below)})
 	}
 	if r.native && d.Eighths != nil {
 		native(h, d)
@@ -119,7 +119,7 @@ func (r *readings[S]) histogram(desc *prometheus.Desc, bounds []float64, d obser
 // native adds the buckets of schema 3: each span is a run of buckets that are not
 // empty, each bucket is written as the difference to the one before.
 func native(h *dto.Histogram, d observe.Distribution) {
-	h.Schema, h.ZeroThreshold, h.ZeroCount = proto.Int32(3), proto.Float64(prometheus.DefNativeHistogramZeroThreshold), proto.Uint64(d.Tiny)
+	h.Schema, h.ZeroThreshold, h.ZeroCount = proto.Int32(3), proto.Float64(prometheus.DefNativeHistogramZeroThreshold), new(d.Tiny)
 	next, before := 0, int64(0)
 	var span *dto.BucketSpan
 	for i, n := range d.Eighths {
@@ -128,7 +128,7 @@ func native(h *dto.Histogram, d observe.Distribution) {
 		}
 		at := d.EighthsFrom + i
 		if span == nil || at != next {
-			span = &dto.BucketSpan{Offset: proto.Int32(int32(at - next)), Length: proto.Uint32(0)}
+			span = &dto.BucketSpan{Offset: new(int32(at - next)), Length: proto.Uint32(0)}
 			h.PositiveSpan = append(h.PositiveSpan, span)
 		}
 		*span.Length++

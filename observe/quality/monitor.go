@@ -14,11 +14,12 @@ import (
 // Config configures a Monitor. The zero value is valid.
 type Config struct {
 	// MaxTasks is how many tasks have figures of their own; further ones share
-	// "other". At most 1000. Defaults to 64.
+	// "other", and so do names of more than 256 bytes. At most 1000. Defaults to 64.
 	MaxTasks int
 	// MaxVersions is how many versions of a task do. At most 100. Defaults to 8.
 	MaxVersions int
-	// MaxLabels is how many classes of a task do. At most 1024. Defaults to 256.
+	// MaxLabels is how many classes of a task do. A version with as many takes 8 bytes
+	// x MaxLabels^2 x Slots: 400 kB by default. At most 1024. Defaults to 64.
 	MaxLabels int
 
 	// Window is over how long scores are computed. Defaults to an hour.
@@ -76,7 +77,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	whole("MaxTasks", &c.MaxTasks, 1000, 64)
 	whole("MaxVersions", &c.MaxVersions, 100, 8)
-	whole("MaxLabels", &c.MaxLabels, 1024, 256)
+	whole("MaxLabels", &c.MaxLabels, 1024, 64)
 	whole("Slots", &c.Slots, 120, 12)
 	whole("MaxText", &c.MaxText, 1<<20, 64<<10)
 	if c.Window == 0 {
@@ -163,7 +164,7 @@ func New(cfg Config) (*Monitor, error) {
 // "task/error" has 1 for each mistake.
 func (m *Monitor) Classified(task, version, truth, predicted string) {
 	m.record(task, version, func(r *recording) {
-		r.tally.classes().Add(truth, predicted)
+		r.tally.classes().Add(plain(truth), plain(predicted))
 		r.feed("error", flag(truth != predicted), true)
 	})
 }

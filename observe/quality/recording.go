@@ -1,8 +1,10 @@
 package quality
 
 import (
+	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/calmops/calm/observe/quality/drift"
@@ -27,8 +29,8 @@ func (m *Monitor) record(taskName, versionName string, f func(*recording)) {
 	}
 	r := recording{m: m, now: time.Now()}
 	m.mu.Lock()
-	r.task = m.task(taskName)
-	v := m.version(r.task, versionName)
+	r.task = m.task(plain(taskName))
+	v := m.version(r.task, plain(versionName))
 	r.tally = v.window.At(r.now)
 	f(&r)
 	if !r.bad {
@@ -53,6 +55,18 @@ func (m *Monitor) tell(d Drift) {
 		}
 	}()
 	m.cfg.OnDrift(d)
+}
+
+// plain returns a name as it is kept: a hostile one must not fill the memory, and
+// two that are no UTF-8 must not become one label later.
+func plain(name string) string {
+	if len(name) <= labelBytes {
+		name = strings.ToValidUTF8(name, "\ufffd")
+	}
+	if len(name) > labelBytes {
+		return other
+	}
+	return name
 }
 
 func (m *Monitor) task(name string) *task {
@@ -164,14 +178,21 @@ func (m *Monitor) setReference(name string, sample []float64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	taskName, metric := m.ownerOf(name)
+	var lengths mean
+	if metric == "output_tokens" {
+		for _, x := range sample {
+			lengths.add(x)
+		}
+		n := max(lengths.n, m.cfg.Baseline)
+		lengths = mean{n: n, sum: lengths.value() * float64(n)}
+		if !(lengths.sum > 0) || math.IsInf(lengths.sum, 1) {
+			return fmt.Errorf("%w: the sample of %.100q has the mean %v: want a positive length", ErrInput, name, lengths.value())
+		}
+	}
 	t := m.task(taskName)
 	s := m.stream(streamName(t.name, metric))
 	if metric == "output_tokens" {
-		t.lengths = mean{}
-		for _, x := range sample {
-			t.lengths.add(x)
-		}
-		t.lengths = mean{n: max(t.lengths.n, m.cfg.Baseline), sum: t.lengths.value() * float64(max(t.lengths.n, m.cfg.Baseline))}
+		t.lengths = lengths
 		logs := make([]float64, len(sample))
 		for i, x := range sample {
 			logs[i] = math.Log2(1 + max(x, 0))
@@ -183,17 +204,21 @@ func (m *Monitor) setReference(name string, sample []float64) error {
 }
 
 // ownerOf splits a stream's name into its task and metric: the part behind the last
-// slash is a metric if it is one of those that are recorded.
+// slash is a metric if it is one of those that are recorded, unless there is a task
+// of the whole name.
 func (m *Monitor) ownerOf(name string) (task, metric string) {
+	if m.tasks[plain(name)] != nil {
+		return plain(name), ""
+	}
 	for i := len(name) - 1; i >= 0; i-- {
 		if name[i] == '/' {
 			if slices.Contains(streamMetrics[:], name[i+1:]) {
-				return name[:i], name[i+1:]
+				return plain(name[:i]), name[i+1:]
 			}
 			break
 		}
 	}
-	return name, ""
+	return plain(name), ""
 }
 
 // streamMetrics are the metrics that feed streams of their own.

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/calmops/calm/observe/quality/drift"
 )
 
 // Snapshot is what a Monitor knows at one instant.
@@ -47,32 +49,24 @@ type Refused struct {
 	N      int64  // how many
 }
 
-// Snapshot returns the state of now. It holds the lock while the slots of the
-// windows are merged: about 50 us for a version with every kind of score, and up to
-// 3 ms for a stream with a Reference.
+// Snapshot returns the state of now. Recording goes on meanwhile: the lock is held
+// while the slots of one version are merged, about 50 us with every kind of score, a
+// few ms with hundreds of classes. So each version and stream is of one instant, the
+// whole is not.
 func (m *Monitor) Snapshot() Snapshot {
 	if m == nil {
 		return Snapshot{}
 	}
 	now := time.Now()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s := Snapshot{Panics: m.panics}
-	for _, t := range m.tasks {
-		for name, v := range t.versions {
-			sum, _ := v.window.Value(now) // tallies of one Monitor can be merged
-			s.Versions = append(s.Versions, Version{Task: t.name, Version: name, Samples: v.samples,
-				Scores: sum.figures(t.referenceLength(m.cfg.Baseline), m.measure.scripts != nil)})
-		}
+	s, versions, streams := m.contents()
+	for _, v := range versions {
+		s.Versions = append(s.Versions, m.figures(v, now))
 	}
 	slices.SortFunc(s.Versions, func(a, b Version) int {
 		return cmp.Or(cmp.Compare(a.Task, b.Task), cmp.Compare(a.Version, b.Version))
 	})
-	for _, name := range slices.Sorted(maps.Keys(m.streams)) {
-		s.Streams = append(s.Streams, m.streams[name].snapshot(now.Add(-m.cfg.Window)))
-	}
-	for k, n := range m.refused {
-		s.Refused = append(s.Refused, Refused{k.task, k.reason, n})
+	for _, x := range streams {
+		s.Streams = append(s.Streams, m.compare(x, now.Add(-m.cfg.Window)))
 	}
 	slices.SortFunc(s.Refused, func(a, b Refused) int {
 		return cmp.Or(cmp.Compare(a.Task, b.Task), cmp.Compare(a.Reason, b.Reason))
@@ -80,8 +74,57 @@ func (m *Monitor) Snapshot() Snapshot {
 	return s
 }
 
-func (s *stream) snapshot(since time.Time) Stream {
-	out := Stream{Name: s.name}
+// place is where a version is recorded.
+type place struct {
+	task *task
+	name string
+	*version
+}
+
+// contents returns what there is to read, and what takes no time to read.
+func (m *Monitor) contents() (s Snapshot, versions []place, streams []*stream) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s.Panics = m.panics
+	for _, t := range m.tasks {
+		for name, v := range t.versions {
+			versions = append(versions, place{t, name, v})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.streams)) {
+		streams = append(streams, m.streams[name])
+	}
+	for k, n := range m.refused {
+		s.Refused = append(s.Refused, Refused{k.task, k.reason, n})
+	}
+	return s, versions, streams
+}
+
+// figures reads one version.
+func (m *Monitor) figures(p place, now time.Time) Version {
+	m.mu.Lock()
+	sum, _ := p.window.Value(now) // tallies of one Monitor can be merged
+	v := Version{Task: p.task.name, Version: p.name, Samples: p.samples}
+	length := p.task.referenceLength(m.cfg.Baseline)
+	m.mu.Unlock()
+	v.Scores = sum.figures(length, m.measure.scripts != nil)
+	return v
+}
+
+// compare reads one stream. To compare its values takes up to 3 ms.
+func (m *Monitor) compare(s *stream, since time.Time) Stream {
+	m.mu.Lock()
+	out, reference, recent := s.read(since)
+	m.mu.Unlock()
+	if reference != nil && len(recent) > 0 {
+		d := reference.Distance(recent)
+		out.Compared, out.PSI, out.JS, out.KS, out.RecentSamples = true, d.PSI, d.JS, d.KS.D, d.N
+	}
+	return out
+}
+
+func (s *stream) read(since time.Time) (out Stream, reference *drift.Reference, recent []float64) {
+	out.Name = s.name
 	for d := range numDetectors {
 		if d == ddm && !s.errors || d == pageHinkley && s.pageHinkley == nil {
 			continue
@@ -89,14 +132,10 @@ func (s *stream) snapshot(since time.Time) Stream {
 		out.Drifts = append(out.Drifts, Count{d.String(), s.drifts[d]})
 		out.Warning = out.Warning || s.warning[d]
 	}
-	if s.reference == nil {
-		return out
+	if s.reference != nil {
+		recent = s.recent.since(since)
 	}
-	if recent := s.recent.since(since); len(recent) > 0 {
-		d := s.reference.Distance(recent)
-		out.Compared, out.PSI, out.JS, out.KS, out.RecentSamples = true, d.PSI, d.JS, d.KS.D, d.N
-	}
-	return out
+	return out, s.reference, recent
 }
 
 // newWindow returns the window of one version. New has checked its Config.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"time"
+	"unicode/utf8"
 )
 
 // Config configures a Recorder.
@@ -100,7 +101,7 @@ func (c Config) withDefaults() (Config, error) {
 		}
 		name := s.Name()
 		fault(names[name], "Sinks", fmt.Sprintf("%q twice", name), "want names that differ")
-		fault(name == "" || name == ledgerName, "Sinks", fmt.Sprintf("%q", name), "want a name, and not the ledger's")
+		fault(name == "" || name == ledgerName || !utf8.ValidString(name), "Sinks", fmt.Sprintf("%.140q", name), "want a name of UTF-8, and not the ledger's")
 		names[name] = true
 	}
 	faults = append(faults, c.Spike.faults("training: Config.Spike")...)

@@ -41,7 +41,7 @@ type durations struct {
 
 func (d *durations) add(t time.Duration) {
 	d.count++
-	d.sum += t
+	d.sum += min(t, math.MaxInt64-d.sum)
 	s := t.Seconds()
 	bounds := stepBuckets()
 	d.counts[sort.SearchFloat64s(bounds[:], s)]++

@@ -13,7 +13,7 @@ const (
 	// EventSpike is a value far above its recent median. Roll back to RollbackTo
 	// and skip SkipMin to SkipMax batches.
 	EventSpike
-	// EventSpikeEnd is the end of a spike: Value is its peak, Since its length.
+	// EventSpikeEnd is the end of a spike: Value is its peak, Detail has its length.
 	EventSpikeEnd
 	// EventLevelShift is a spike that did not end: the signal has a new level.
 	EventLevelShift

@@ -62,6 +62,15 @@ func (r *Recorder) tell(found findings) {
 	}
 }
 
+// logInterruption writes what a supervisor has said.
+func (r *Recorder) logInterruption(at time.Time, cause string) {
+	if r.cfg.Logger == nil {
+		return
+	}
+	defer r.caught()
+	r.cfg.Logger.Warn("training: interrupted", "run", r.cfg.Run, "at", at, "cause", cause)
+}
+
 func (r *Recorder) onEvent(e Event) {
 	defer r.caught()
 	r.cfg.OnEvent(e)

@@ -40,14 +40,29 @@ func (r *Recorder) save() {
 	}
 }
 
-// writeLedger replaces the ledger file, if there is to be one. Only Run's goroutine
-// calls it. The lock is held to copy the state, not while it is written.
-func (r *Recorder) writeLedger(closed bool) error {
-	if r.cfg.LedgerPath == "" {
-		return nil
+// keepLedger keeps the ledger file until ending, then closes it. It has a goroutine
+// of its own: a disk that hangs must not keep a hang from being found.
+func (r *Recorder) keepLedger(ending <-chan struct{}) error {
+	keeper := time.NewTicker(r.cfg.LedgerEvery)
+	defer keeper.Stop()
+	r.writeLedger(false)
+	for {
+		select {
+		case <-keeper.C:
+			r.writeLedger(false)
+		case <-r.dirty:
+			r.writeLedger(false)
+		case <-ending:
+			return r.writeLedger(true)
+		}
 	}
-	now := time.Now()
+}
+
+// writeLedger replaces the ledger file. The lock is held to copy the state, not
+// while it is written.
+func (r *Recorder) writeLedger(closed bool) error {
 	r.mu.Lock()
+	now := time.Now()
 	next := saved{r.state.count.ledgerCounters, r.state.ledger.Totals(now)}
 	f := ledgerFile{Run: r.cfg.Run, SavedAt: now, Closed: closed, Counters: next.counters, Ledger: r.state.ledger.clone()}
 	r.mu.Unlock()

@@ -112,6 +112,10 @@ type queue struct {
 	wake  chan struct{} // of one element: half full
 	name  string
 
+	owed entry // a restart or rollback that found no place, if owes
+	owes bool
+
+	closed  atomic.Bool  // nothing is taken any more
 	dropped atomic.Int64 // records that found no place
 	errors  atomic.Int64 // failed calls of the sink
 }
@@ -120,19 +124,62 @@ func newQueue(s Sink, size int) *queue {
 	return &queue{sink: s, name: s.Name(), ring: make([]entry, size), wake: make(chan struct{}, 1)}
 }
 
-// put adds an entry, or counts it as dropped.
+// put adds an entry, or counts it as dropped. A restart or a rollback waits for a
+// place instead, since the history would have steps twice without it.
 func (q *queue) put(e *entry) {
+	q.pay()
+	if !q.closed.Load() && !q.owes && q.push(e) {
+		return
+	}
+	if q.closed.Load() || e.kind != RecordSession && e.kind != RecordRollback {
+		q.dropped.Add(1)
+		return
+	}
+	from := e.step.N
+	if q.owes { // one entry stands for both
+		q.dropped.Add(1)
+		from = min(from, q.owed.step.N)
+	}
+	q.owed, q.owes = *e, true
+	q.owed.step.N = from
+}
+
+// pay adds what is owed, and reports whether it has.
+func (q *queue) pay() bool {
+	if !q.owes || q.closed.Load() || !q.push(&q.owed) {
+		return false
+	}
+	q.owed, q.owes = entry{}, false
+	return true
+}
+
+// push adds an entry if there is a place.
+func (q *queue) push(e *entry) bool {
 	next := q.next.Load()
 	waiting := int(next - q.first.Load())
 	if waiting >= len(q.ring) {
-		q.dropped.Add(1)
-		return
+		return false
 	}
 	q.ring[next%int64(len(q.ring))] = *e
 	q.next.Store(next + 1)
 	if waiting == len(q.ring)/2 {
 		q.poke()
 	}
+	return true
+}
+
+// close counts what waits as dropped, and all that comes. It returns how much waits.
+func (q *queue) close() int64 {
+	if q.closed.Swap(true) {
+		return 0
+	}
+	n := q.next.Load() - q.first.Load()
+	if q.owes {
+		n++
+	}
+	q.owed, q.owes = entry{}, false
+	q.dropped.Add(n)
+	return n
 }
 
 // poke wakes the sink's goroutine.
@@ -146,6 +193,9 @@ func (q *queue) poke() {
 // fill turns waiting entries into a batch of at most cap(batch) records. It
 // returns how many entries the batch holds; they wait until done is told.
 func (q *queue) fill(batch []Record, session *Session, mfu float64) ([]Record, int) {
+	if q.closed.Load() {
+		return batch, 0
+	}
 	first, next := q.first.Load(), q.next.Load()
 	n := 0
 	for first+int64(n) < next && len(batch)+maxValues <= cap(batch) {

@@ -1,6 +1,7 @@
 package training
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,14 +22,14 @@ type Recorder struct {
 	panics  atomic.Int64
 
 	ledgerErrors  atomic.Int64
-	ledgerFailing bool // Run's goroutine only
+	ledgerFailing bool // the goroutine of keepLedger only
 
 	gradients struct { // held for as long as a tensor takes, so apart from mu
 		sync.Mutex
 		stats GradientStats
 	}
 
-	mu    sync.Mutex
+	mu    sync.Mutex // held when the clock is read, so that times are in order
 	state state
 	hooks []*hook // replaced, never changed in place
 }
@@ -104,9 +105,9 @@ func (r *Recorder) Step(s Step) {
 	if r == nil {
 		return
 	}
-	now := time.Now()
 	var found findings
 	r.mu.Lock()
+	now := time.Now()
 	r.account(&s, now)
 	inOrder := s.N > r.state.newest
 	if inOrder {
@@ -139,7 +140,7 @@ func (r *Recorder) account(s *Step, now time.Time) {
 	s.Tokens = max(s.Tokens, 0)
 	if st.ledger != nil {
 		if st.ledger.Recovering() { // nobody said where this process goes on: here
-			r.resume(s.N, now.Add(-s.Duration))
+			r.resume(s.N, st.ledger.notBefore(now.Add(-s.Duration)))
 		}
 		st.ledger.Step(s.N, s.Duration, s.DataWait, now)
 	}
@@ -148,7 +149,7 @@ func (r *Recorder) account(s *Step, now time.Time) {
 
 	c := &st.count
 	c.Steps++
-	c.Tokens += s.Tokens
+	c.Tokens += min(s.Tokens, math.MaxInt64-c.Tokens)
 	if s.Skipped {
 		c.Skipped++
 	}
@@ -206,8 +207,8 @@ func (r *Recorder) Enter(p Phase) Phase {
 	if p >= numPhases {
 		p = PhaseCustom
 	}
-	now := time.Now()
 	r.mu.Lock()
+	now := time.Now()
 	before := r.phase(p, now)
 	if r.state.ledger != nil {
 		r.state.ledger.Enter(p, now)
@@ -222,9 +223,8 @@ func (r *Recorder) Scalar(tag string, v float64) {
 	if r == nil {
 		return
 	}
-	now := time.Now()
 	r.mu.Lock()
-	r.put(&entry{kind: RecordScalar, at: now, step: Step{N: r.state.newest}, tag: tag, value: v})
+	r.put(&entry{kind: RecordScalar, at: time.Now(), step: Step{N: r.state.newest}, tag: tag, value: v})
 	r.mu.Unlock()
 }
 
@@ -246,10 +246,9 @@ func (r *Recorder) Gradients(tag string, g []float32) {
 	histogram, norm, bad := stats.Histogram(0), stats.L2(), stats.NonFinite()
 	r.gradients.Unlock()
 
-	now := time.Now()
 	var found findings
 	r.mu.Lock()
-	at := Step{N: r.state.newest}
+	now, at := time.Now(), Step{N: r.state.newest}
 	r.put(&entry{kind: RecordHistogram, at: now, step: at, tag: tag, ref: histogram})
 	r.put(&entry{kind: RecordScalar, at: now, step: at, tag: tag + "/norm", value: norm})
 	if bad > 0 {
@@ -266,24 +265,30 @@ func (r *Recorder) Checkpointed(step int64) {
 	if r == nil {
 		return
 	}
-	now := time.Now()
 	r.mu.Lock()
-	st := &r.state
-	i, known := slices.BinarySearch(st.checkpoints, step)
-	if !known && step > 0 {
-		if len(st.checkpoints) == maxCheckpoints {
-			copy(st.checkpoints, st.checkpoints[1:])
-			st.checkpoints = st.checkpoints[:maxCheckpoints-1]
-			i = max(i-1, 0)
-		}
-		st.checkpoints = slices.Insert(st.checkpoints, i, step)
-	}
-	if st.ledger != nil {
-		st.ledger.Checkpointed(step, now)
+	now := time.Now()
+	r.keepCheckpoint(step)
+	if r.state.ledger != nil {
+		r.state.ledger.Checkpointed(step, now)
 	}
 	r.put(&entry{kind: RecordCheckpoint, at: now, step: Step{N: step}})
 	r.mu.Unlock()
 	r.save()
+}
+
+// keepCheckpoint remembers a step whose state is durable.
+func (r *Recorder) keepCheckpoint(step int64) {
+	all := r.state.checkpoints
+	i, known := slices.BinarySearch(all, step)
+	full := len(all) == maxCheckpoints
+	if known || step <= 0 || full && i == 0 { // the last is older than all that are kept
+		return
+	}
+	if full {
+		all = slices.Delete(all, 0, 1)
+		i--
+	}
+	r.state.checkpoints = slices.Insert(all, i, step)
 }
 
 // checkpoint returns the newest checkpoint up to a step, or 0.
@@ -300,14 +305,14 @@ func (r *Recorder) checkpoint(upTo int64) int64 {
 }
 
 // Resume says that this process continues a run: next is the first step that will
-// be run. What the histories hold of it and later steps is void.
+// be run. What the histories hold of it and later steps is void. The step before it
+// counts as a checkpoint: this process has come from there.
 func (r *Recorder) Resume(next int64) {
 	if r == nil {
 		return
 	}
-	now := time.Now()
 	r.mu.Lock()
-	r.resume(next, now)
+	r.resume(next, time.Now())
 	r.mu.Unlock()
 	r.save()
 }
@@ -321,6 +326,7 @@ func (r *Recorder) resume(next int64, now time.Time) {
 	r.phase(PhaseInit, now)
 	st.mark = now
 	r.goBack(next-1, &entry{kind: RecordSession, at: now, step: Step{N: next}})
+	r.keepCheckpoint(next - 1)
 }
 
 // RolledBack says that the state is again that after step to, 0 for the start, and
@@ -329,10 +335,9 @@ func (r *Recorder) RolledBack(to int64, cause string) {
 	if r == nil {
 		return
 	}
-	now := time.Now()
-	to = max(to, 0)
+	to = min(max(to, 0), math.MaxInt64-1)
 	r.mu.Lock()
-	st := &r.state
+	now, st := time.Now(), &r.state
 	if st.ledger != nil {
 		st.ledger.RolledBack(to, now)
 	}
@@ -353,35 +358,37 @@ func (r *Recorder) goBack(to int64, e *entry) {
 }
 
 // Interrupted says that training stopped at a time that a supervisor knows, and
-// why. Until Resume the time counts as recovery. Without it, an interruption is
-// found when the ledger file of a process that is gone is read.
+// why; a time that is yet to come counts as now. Until Resume the time counts as
+// recovery. Without it, an interruption is found when the ledger file of a process
+// that is gone is read.
 func (r *Recorder) Interrupted(at time.Time, cause string) {
 	if r == nil {
 		return
 	}
 	r.mu.Lock()
+	now := time.Now()
+	if at.After(now) {
+		at = now
+	}
 	if st := &r.state; st.ledger != nil {
 		st.ledger.Interrupted(at, InterruptedBySupervisor)
-		r.phase(PhaseIdle, time.Now())
+		r.phase(PhaseIdle, now)
 	}
 	r.mu.Unlock()
-	if r.cfg.Logger != nil {
-		r.cfg.Logger.Warn("training: interrupted", "run", r.cfg.Run, "at", at, "cause", cause)
-	}
+	r.logInterruption(at, cause)
 	r.save()
 }
 
 // RankTimes tells rank 0 how long each rank took before it waited for the others,
-// over one window; a time of 0 is not known. It returns the ranks' scores, which
-// the next call overwrites, and nil on other ranks.
+// over one window; a time of 0 is not known. It returns the ranks' scores, which are
+// the caller's, and nil on other ranks.
 func (r *Recorder) RankTimes(t []time.Duration) []Lag {
 	if r == nil || r.cfg.Rank != 0 {
 		return nil
 	}
-	now := time.Now()
 	var found findings
 	r.mu.Lock()
-	r.rankTimes(t, now, &found)
+	r.rankTimes(t, time.Now(), &found)
 	lags := slices.Clone(r.state.lags)
 	r.mu.Unlock()
 	r.tell(found)

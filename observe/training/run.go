@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
+	"slices"
 	"time"
 )
 
@@ -33,37 +33,64 @@ func (r *Recorder) Run(ctx context.Context) error {
 	sinks, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	ending := make(chan struct{})
-	results := make(chan error, len(r.queues))
-	var started sync.WaitGroup
+	results := make(chan result, len(r.queues)+1)
+	var names []string
+	keep := func(name string, run func() error) {
+		names = append(names, name)
+		go func() { results <- result{name, run()} }()
+	}
 	for _, q := range r.queues {
 		d := &drain{r: r, q: q, ctx: sinks, ending: ending, batch: make([]Record, 0, batchSize)}
-		started.Go(func() { results <- d.run() })
+		keep(q.name, d.run)
 	}
-	err := r.watch(ctx)
+	if r.cfg.LedgerPath != "" {
+		keep(ledgerName, func() error { return r.keepLedger(ending) })
+	}
+	r.watch(ctx)
 	r.summarize()
 	close(ending)
-	return errors.Join(err, r.finish(results, cancel))
+	return r.finish(names, results, cancel)
 }
 
-// finish waits for the sinks. Their context ends before the time is over, so that
-// a sink that heeds it can still return.
-func (r *Recorder) finish(results <-chan error, cancel func()) error {
+// result is how a sink, or the ledger file, has ended.
+type result struct {
+	name string
+	err  error
+}
+
+// finish waits for the sinks and the ledger file. The context of the sinks ends
+// before the time is over, so that one that heeds it can still return. Those that do
+// not are left alone.
+func (r *Recorder) finish(waiting []string, results <-chan result, cancel func()) error {
 	var errs []error
 	early, late := time.NewTimer(endingTakes*9/10), time.NewTimer(endingTakes)
 	defer early.Stop()
 	defer late.Stop()
-	for waiting := len(r.queues); waiting > 0; {
+	for len(waiting) > 0 {
 		select {
-		case err := <-results:
-			errs = append(errs, err)
-			waiting--
+		case ended := <-results:
+			errs = append(errs, ended.err)
+			waiting = slices.DeleteFunc(waiting, func(name string) bool { return name == ended.name })
 		case <-early.C:
 			cancel()
 		case <-late.C:
-			return errors.Join(append(errs, fmt.Errorf("training: %d sinks did not end within %v", waiting, endingTakes))...)
+			for _, q := range r.queues {
+				if slices.Contains(waiting, q.name) {
+					r.closeQueue(q)
+				}
+			}
+			errs = append(errs, fmt.Errorf("training: %d sinks did not end within %v: %q", len(waiting), endingTakes, waiting))
+			waiting = nil
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// closeQueue counts what waits in a queue as dropped, and all that comes.
+func (r *Recorder) closeQueue(q *queue) (lost int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return q.close()
 }
 
 // summarize puts the last record into every queue.
@@ -79,23 +106,16 @@ func (r *Recorder) summarize() {
 	r.put(&e)
 }
 
-// watch looks at the phase each second and keeps the ledger file, until ctx ends.
-func (r *Recorder) watch(ctx context.Context) error {
+// watch looks at the phase each second, until ctx ends.
+func (r *Recorder) watch(ctx context.Context) {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
-	keeper := time.NewTicker(r.cfg.LedgerEvery)
-	defer keeper.Stop()
-	r.writeLedger(false)
 	for {
 		select {
 		case <-second.C:
 			r.checkHang()
-		case <-keeper.C:
-			r.writeLedger(false)
-		case <-r.dirty:
-			r.writeLedger(false)
 		case <-ctx.Done():
-			return r.writeLedger(true)
+			return
 		}
 	}
 }
@@ -115,7 +135,7 @@ type drain struct {
 	ending  <-chan struct{}
 	batch   []Record
 	failing [2]int // calls that failed since the last that did not: Write, the others
-	last    error  // of the last call that failed
+	last    error  // why calls fail
 }
 
 func (d *drain) run() error {
@@ -141,12 +161,18 @@ func (d *drain) run() error {
 
 // end writes what is left and closes the sink.
 func (d *drain) end() error {
+	written := d.write()
+	d.r.mu.Lock()
+	paid := d.q.pay()
+	d.r.mu.Unlock()
+	if written && paid {
+		written = d.write()
+	}
 	var lost error
-	if !d.write() {
-		n := d.q.next.Load() - d.q.first.Load()
-		d.q.dropped.Add(n)
+	if n := d.r.closeQueue(d.q); !written {
 		lost = fmt.Errorf("%d records were not written: %w", n, d.last)
 	}
+	d.q.done(int(d.q.next.Load() - d.q.first.Load()))
 	return errors.Join(lost, d.try(1, "close", d.q.sink.Close))
 }
 
@@ -177,12 +203,14 @@ func (d *drain) write() bool {
 func (d *drain) try(kind int, what string, f func(context.Context) error) error {
 	err := d.guard(f)
 	if err == nil {
-		d.failing[kind] = 0
+		d.failing[kind], d.last = 0, nil
 		return nil
 	}
 	err = fmt.Errorf("training: sink %s: %s: %w", d.q.name, what, err)
 	d.q.errors.Add(1)
-	d.last = err
+	if d.last == nil || d.ctx.Err() == nil { // the cause, not the end of the context
+		d.last = err
+	}
 	d.failing[kind]++
 	if d.failing[kind] == 1 {
 		d.r.sinkFailing(d.q.name, err)
