@@ -46,12 +46,13 @@ func TestReadmeMetrics(t *testing.T) {
 
 func table(metrics []observe.Metric) string {
 	kinds := map[observe.MetricKind]string{observe.KindCounter: "counter", observe.KindGauge: "gauge", observe.KindHistogram: "histogram"}
-	out := "| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n"
+	var out strings.Builder
+	out.WriteString("| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n")
 	for _, m := range metrics {
 		row := fmt.Sprintf("| `%s` | %s | %s | %s |", m.Prometheus, kinds[m.Kind], strings.Join(m.Labels, ", "), m.Help)
-		out += strings.ReplaceAll(row, "|  |", "| |") + "\n"
+		out.WriteString(strings.ReplaceAll(row, "|  |", "| |") + "\n")
 	}
-	return out
+	return out.String()
 }
 
 func names[S any](readings []observe.Reading[S]) (all []observe.Metric) {

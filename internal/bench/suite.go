@@ -37,7 +37,7 @@ type Suite struct {
 
 // suites returns all of them, in the order of the report.
 func suites() []Suite {
-	return slices.Concat(observeSuites(), trainingSuites(), qualitySuites(), platformSuites())
+	return slices.Concat(observeSuites(), trainingSuites(), qualitySuites(), platformSuites(), liveSuites())
 }
 
 // selected returns the suites less the claims whose names do not begin with

@@ -85,9 +85,9 @@ func (l *Live) serveData(w http.ResponseWriter, r *http.Request) {
 func (l *Live) writeData(out *body, q query, now time.Time) error {
 	l.mu.RLock()
 	t := l.table
-	ax, keep := &t.fine, l.cfg.Keep
+	ax := &t.fine
 	if q.coarse {
-		ax, keep = &t.coarse, l.cfg.KeepCoarse
+		ax = &t.coarse
 	}
 	hi := ax.next
 	lo := ax.since(q.since)
@@ -168,7 +168,7 @@ func (l *Live) writeData(out *body, q query, now time.Time) error {
 	tail, err := json.Marshal(struct {
 		Marks  []dataMark `json:"marks"`
 		Errors []string   `json:"errors"`
-	}{l.marks(now.Add(-keep)), faults(fault)})
+	}{l.marks(now), faults(fault)})
 	if err != nil {
 		return err
 	}
@@ -188,25 +188,23 @@ func (l *Live) copyPoints(buf []float32, part []*track, lo, hi int, coarse bool)
 	if coarse {
 		ax = &l.table.coarse
 	}
-	held := ax.next - len(ax.ms)
+	gone := min(n, max(0, ax.next-len(ax.ms)-lo))
 	for i, tr := range part {
-		for k := range n {
-			step := lo + k
-			p, m := nan32(), nan32()
-			switch {
-			case step < held:
-			case coarse:
-				p, m = tr.mean.at(step%len(ax.ms)), tr.max.at(step%len(ax.ms))
-			default:
-				p = tr.fine.at(step % len(ax.ms))
-			}
-			buf[2*i*n+k], buf[(2*i+1)*n+k] = p, m
+		p, m := buf[2*i*n:(2*i+1)*n], buf[(2*i+1)*n:(2*i+2)*n]
+		for k := range gone {
+			p[k], m[k] = nan32(), nan32()
+		}
+		if coarse {
+			tr.mean.read(p[gone:], lo+gone)
+			tr.max.read(m[gone:], lo+gone)
+		} else {
+			tr.fine.read(p[gone:], lo+gone)
 		}
 	}
 }
 
-// marks asks the caller for what happened since a time.
-func (l *Live) marks(since time.Time) (out []dataMark) {
+// marks asks the caller for what happened as far back as any curve reaches.
+func (l *Live) marks(now time.Time) (out []dataMark) {
 	out = []dataMark{}
 	if l.cfg.Marks == nil {
 		return out
@@ -216,7 +214,7 @@ func (l *Live) marks(since time.Time) (out []dataMark) {
 			out = []dataMark{}
 		}
 	}()
-	list := slices.Clone(l.cfg.Marks(since))
+	list := slices.Clone(l.cfg.Marks(now.Add(-max(l.cfg.Keep, l.cfg.KeepCoarse))))
 	list = slices.DeleteFunc(list, func(m Mark) bool { return m.At.IsZero() })
 	slices.SortStableFunc(list, func(a, b Mark) int { return a.At.Compare(b.At) })
 	for _, m := range list[max(0, len(list)-maxMarks):] {

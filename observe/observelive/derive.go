@@ -8,8 +8,10 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// rateSeconds is the span of a rate where samples are closer together.
-const rateSeconds = 2.0
+const (
+	rateSeconds = 2.0 // the span of a rate where samples are closer together
+	windowBases = 15  // what a longer span is divided into
+)
 
 // quantiles plotted of every histogram, and the names of their curves.
 var (
@@ -44,7 +46,7 @@ func (t *table) ingest(f *family, m *dto.Metric) {
 	}
 	switch {
 	case m.Counter != nil:
-		t.counter(r, m.Counter.GetValue(), m.Counter.CreatedTimestamp.AsTime(), m.Counter.CreatedTimestamp != nil)
+		t.counter(f, r, m.Counter.GetValue(), m.Counter.CreatedTimestamp.AsTime(), m.Counter.CreatedTimestamp != nil)
 	case m.Gauge != nil:
 		f.sum += m.Gauge.GetValue()
 		t.gauge(r, m.Gauge.GetValue())
@@ -52,7 +54,7 @@ func (t *table) ingest(f *family, m *dto.Metric) {
 		f.sum += m.Untyped.GetValue()
 		t.gauge(r, m.Untyped.GetValue())
 	case m.Summary != nil:
-		t.summary(r, m.Summary)
+		t.summary(f, r, m.Summary)
 	case m.Histogram != nil:
 		t.histogram(r, m.Histogram)
 	}
@@ -88,7 +90,8 @@ func (t *table) touch(g *group, since float64) {
 	}
 	g.seen, g.delta, g.sum, g.top, g.n = t.steps, false, 0, math.Inf(-1), 0
 	if len(g.bases) == 0 {
-		g.bases = append(make([]base, 0, t.baseSlots+1), base{0, since})
+		g.fresh = true
+		g.bases = append(make([]base, 0, t.baseSlots+1), base{at: since})
 	}
 	if g.win != nil {
 		t.bytes += g.win.advance(max(g.at, since), t.now)
@@ -97,7 +100,7 @@ func (t *table) touch(g *group, since float64) {
 }
 
 // counter takes a cumulative value.
-func (t *table) counter(r *raw, v float64, createdAt time.Time, told bool) {
+func (t *table) counter(f *family, r *raw, v float64, createdAt time.Time, told bool) {
 	var created int64
 	if told {
 		created = createdAt.UnixNano()
@@ -111,6 +114,9 @@ func (t *table) counter(r *raw, v float64, createdAt time.Time, told bool) {
 		since, d, ok = t.unborn(), v, true
 	default:
 		since = t.now
+	}
+	if ok {
+		f.risen += d
 	}
 	for _, g := range r.groups {
 		if g == nil || !valid(v) {
@@ -142,8 +148,8 @@ func (t *table) gauge(r *raw, v float64) {
 }
 
 // summary takes the quantiles as they are, and the count as a counter.
-func (t *table) summary(r *raw, s *dto.Summary) {
-	t.counter(r, float64(s.GetSampleCount()), s.CreatedTimestamp.AsTime(), s.CreatedTimestamp != nil)
+func (t *table) summary(f *family, r *raw, s *dto.Summary) {
+	t.counter(f, r, float64(s.GetSampleCount()), s.CreatedTimestamp.AsTime(), s.CreatedTimestamp != nil)
 	for _, g := range r.groups {
 		if g == nil {
 			continue
@@ -169,7 +175,7 @@ func (t *table) finish(f *family, v *view, g *group) {
 	points := t.points[:0]
 	switch f.kind {
 	case dto.MetricType_COUNTER:
-		points = append(points, t.scale(v, g.rate(seen, t.now, t.cfg.Every.Seconds(), t.baseSlots)))
+		points = append(points, t.scale(v, t.rate(v, g, seen)))
 	case dto.MetricType_SUMMARY:
 		for i := range len(g.tracks) - 1 {
 			if p := math.NaN(); seen && i < len(g.qs) {
@@ -178,7 +184,7 @@ func (t *table) finish(f *family, v *view, g *group) {
 				points = append(points, p)
 			}
 		}
-		points = append(points, g.rate(seen, t.now, t.cfg.Every.Seconds(), t.baseSlots))
+		points = append(points, t.rate(v, g, seen))
 		g.tracks[len(g.tracks)-1].part = "rate"
 	case dto.MetricType_HISTOGRAM, dto.MetricType_GAUGE_HISTOGRAM:
 		points = append(points, math.NaN(), math.NaN(), math.NaN(), math.NaN())
@@ -195,28 +201,70 @@ func (t *table) finish(f *family, v *view, g *group) {
 	}
 }
 
-// rate is the rise a second over the shortest span of samples that is about 2 s or longer, or
-// over what there is; after a gap, over the gap.
-func (g *group) rate(seen bool, now float64, every float64, slots int) float64 {
+// rate is the rise a second over the shortest span of samples that is about the source's window
+// or longer, or over what there is; after a gap, over the gap.
+func (t *table) rate(v *view, g *group, seen bool) float64 {
 	if !seen {
 		return math.NaN()
 	}
 	g.total += g.sum
+	now := base{total: g.total, at: t.now}
+	var lessBefore, overBefore float64
+	lessBefore, now.less = t.risen(v.src.less)
+	overBefore, now.over = t.risen(v.src.over)
+	if g.fresh { // touch looked at g alone
+		g.fresh = false
+		if first := &g.bases[0]; first.at < t.now {
+			first.less, first.over = lessBefore, overBefore
+		} else {
+			first.less, first.over = now.less, now.over
+		}
+	}
+	window, every := v.src.window, t.cfg.Every.Seconds()
+	slots, apart := windowBases+1, max(every, window/windowBases)
+	if window == 0 {
+		window, slots, apart = rateSeconds, t.baseSlots, 0
+	}
 	from := g.bases[0]
 	for _, b := range g.bases[1:] {
-		if b.at <= now-rateSeconds+every/2 {
+		if b.at <= t.now-window+every/2 {
 			from = b
 		}
 	}
-	if len(g.bases) > slots {
-		copy(g.bases, g.bases[1:])
-		g.bases = g.bases[:slots]
+	if last := g.bases[len(g.bases)-1]; t.now-last.at > apart-every/2 {
+		if len(g.bases) > slots {
+			copy(g.bases, g.bases[1:])
+			g.bases = g.bases[:slots]
+		}
+		g.bases = append(g.bases, now)
 	}
-	g.bases = append(g.bases, base{g.total, now})
-	if !g.delta || now <= from.at {
+	if !g.delta || t.now <= from.at {
 		return math.NaN()
 	}
-	return (g.total - from.total) / (now - from.at)
+	rise := now.total - from.total - (now.less - from.less)
+	if f := t.families[v.src.over]; f != nil && f.kind == dto.MetricType_COUNTER {
+		if now.over <= from.over {
+			return math.NaN()
+		}
+		return rise / (now.over - from.over)
+	}
+	return rise / (t.now - from.at)
+}
+
+// risen is what a counter family has risen by since it was first seen, before this step and with
+// it; 0 without one.
+func (t *table) risen(name string) (before, now float64) {
+	if name == "" {
+		return 0, 0
+	}
+	f := t.families[name]
+	switch {
+	case f == nil:
+		return 0, 0
+	case f.seen != t.steps:
+		return f.risen, f.risen
+	}
+	return f.before, f.risen
 }
 
 // level is the value of a gauge's group.
@@ -238,13 +286,21 @@ func (t *table) level(v *view, g *group, seen bool) float64 {
 	return g.sum
 }
 
-// scale divides by another family's sum where the view asks for it.
+// scale applies the factor of a source, and divides by a gauge where it asks for it.
 func (t *table) scale(v *view, p float64) float64 {
+	if v.src.times != 0 {
+		p *= v.src.times
+	}
 	if v.src.over == "" {
 		return p
 	}
 	over := t.families[v.src.over]
-	if over == nil || over.seen != t.steps || over.sum <= 0 {
+	switch {
+	case over == nil || over.seen != t.steps:
+		return math.NaN()
+	case over.kind == dto.MetricType_COUNTER: // rate has divided
+		return p
+	case over.sum <= 0:
 		return math.NaN()
 	}
 	return p / over.sum

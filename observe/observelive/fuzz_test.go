@@ -2,7 +2,10 @@ package observelive
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -68,6 +71,34 @@ func FuzzLabels(f *testing.F) {
 		labels := cutLabels(pairs(name, value))
 		if len(labels[0].value) > maxLabelBytes || !sameLabels(labels, pairs(name, value)) {
 			t.Fatalf("%q kept as %q", value, labels[0].value)
+		}
+	})
+}
+
+func FuzzQuery(f *testing.F) {
+	for _, s := range []string{"", "since=5", "since=-1&range=coarse", "since=1e9", "range=fine&range=x", "since=%zz", "since=99999999999999999999"} {
+		f.Add(s)
+	}
+	l, err := New(Config{Gatherer: emptyGatherer{}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	takeSamples(l, 3)
+	f.Fuzz(func(t *testing.T, raw string) {
+		r := httptest.NewRequest(http.MethodGet, "http://localhost/data", nil)
+		r.RemoteAddr = "127.0.0.1:1"
+		r.URL.RawQuery = raw
+		w := httptest.NewRecorder()
+		l.ServeHTTP(w, r)
+		switch w.Code {
+		case http.StatusBadRequest:
+		case http.StatusOK:
+			var d gotData
+			if err := json.Unmarshal(w.Body.Bytes(), &d); err != nil || len(d.T) > 3 {
+				t.Fatalf("%q: %v %s", raw, err, w.Body)
+			}
+		default:
+			t.Fatalf("%q: %d", raw, w.Code)
 		}
 	})
 }

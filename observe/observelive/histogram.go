@@ -163,6 +163,7 @@ func (t *table) native(r *raw, cur *native, count float64, createdAt time.Time, 
 		if g.win == nil || !g.win.isNative && g.members == 1 {
 			t.bytes -= g.held()
 			g.win = &window{isNative: true}
+			t.bytes += g.held()
 		}
 		if !g.win.isNative {
 			t.dropped++
@@ -262,7 +263,7 @@ func (t *table) flushOther(f *family) {
 		if fewer || s.value < o.value {
 			o.seen = 0
 		}
-		t.counter(o, s.value, time.Time{}, false)
+		t.counter(f, o, s.value, time.Time{}, false)
 	case f.kind != dto.MetricType_HISTOGRAM && f.kind != dto.MetricType_GAUGE_HISTOGRAM:
 		t.gauge(o, s.value)
 	case s.isNative:

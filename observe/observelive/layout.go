@@ -18,8 +18,14 @@ type layoutDoc struct {
 	KeepMS   int64         `json:"keep_ms"`
 	CoarseMS int64         `json:"coarse_ms"`
 	Panels   []layoutPanel `json:"panels"`
-	Missing  []string      `json:"missing"` // titles of panels whose metrics do not exist
+	Missing  []missing     `json:"missing"` // panels whose metrics do not exist
 	Dropped  int           `json:"dropped"`
+}
+
+// missing are the titles of a group's panels that have no metric yet.
+type missing struct {
+	Group  string   `json:"group"`
+	Titles []string `json:"titles"`
 }
 
 type layoutPanel struct {
@@ -53,7 +59,7 @@ func (t *table) layoutOf() layoutDoc {
 	doc := layoutDoc{
 		V: 1, ID: strconv.FormatInt(t.layout, 36), Title: t.cfg.Title,
 		EveryMS: t.cfg.Every.Milliseconds(), KeepMS: t.cfg.Keep.Milliseconds(), CoarseMS: t.cfg.KeepCoarse.Milliseconds(),
-		Panels: []layoutPanel{}, Missing: []string{}, Dropped: t.dropped,
+		Panels: []layoutPanel{}, Missing: []missing{}, Dropped: t.dropped,
 	}
 	known := make(map[[2]int]*view)
 	familyOf := make(map[*view]*family)
@@ -83,9 +89,17 @@ func (t *table) layoutOf() layoutDoc {
 			}
 			lp.Simulated = lp.Simulated || t.simulated(f.name)
 			lp.Series = append(lp.Series, seriesOf(f, v, s)...)
+			if p.unitLabel != "" {
+				lp.Unit = perHour(v, p.unitLabel)
+			}
 		}
 		if lp.Metric == "" {
-			doc.Missing = append(doc.Missing, p.title)
+			last := len(doc.Missing) - 1
+			if last < 0 || doc.Missing[last].Group != p.group {
+				doc.Missing = append(doc.Missing, missing{Group: p.group})
+				last++
+			}
+			doc.Missing[last].Titles = append(doc.Missing[last].Titles, p.title)
 			continue
 		}
 		doc.Panels = append(doc.Panels, lp)
@@ -95,6 +109,20 @@ func (t *table) layoutOf() layoutDoc {
 	})
 	doc.Panels = append(doc.Panels, rest...)
 	return doc
+}
+
+// perHour is the unit that a label of all curves names, an hour; none where they differ.
+func perHour(v *view, name string) string {
+	unit := ""
+	for i, g := range v.order {
+		switch value := valueOf(g.labels, name); {
+		case i == 0:
+			unit = value
+		case value != unit:
+			return "/h"
+		}
+	}
+	return unit + "/h"
 }
 
 // fallback is the chart of a family that no panel knows.

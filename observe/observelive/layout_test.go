@@ -32,8 +32,10 @@ func TestLayoutOrder(t *testing.T) {
 		"Serving: Tokens", "GPU: GPU power", "Training: Loss", "shop: carts",
 		"Serving: finish", "zoo: animals", "Go runtime: goroutines",
 	}, titles(doc))
-	require.Contains(t, doc.Missing, "KV cache")
-	require.NotContains(t, doc.Missing, "Loss")
+	require.Equal(t, missing{"Serving", []string{"Model", "Requests", "Time to first token", "Inter-token latency", "Request duration", "In flight", "Errors", "KV cache"}}, doc.Missing[0])
+	for _, m := range doc.Missing {
+		require.NotContains(t, m.Titles, "Loss")
+	}
 	require.True(t, doc.Panels[1].Simulated, "the source says so")
 	require.False(t, doc.Panels[0].Simulated)
 	require.Equal(t, "gpu 0", doc.Panels[1].Series[0].Name)
@@ -112,7 +114,7 @@ func TestPanelTable(t *testing.T) {
 		}
 		for _, s := range p.sources {
 			require.NotEmpty(t, s.metric)
-			require.False(t, len(s.not) > 0 && len(s.by) == 0, "%s: not needs by", p.title)
+			require.False(t, len(s.not)+len(s.only) > 0 && s.label == "", "%s: a filter needs a label", p.title)
 		}
 	}
 }

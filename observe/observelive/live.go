@@ -60,8 +60,8 @@ type Config struct {
 	// (the second against DNS rebinding), and the request must not come through a proxy.
 	Auth func(*http.Request) error
 	// Marks returns what happened since a time (incidents, transitions, deploys), to be drawn over
-	// the charts. It is called concurrently, once a data request; a panic counts as no marks. The
-	// newest 200 are shown. Defaults to none.
+	// the charts. It is called concurrently, once a data request, with the time of the oldest curve
+	// that may be kept; a panic counts as no marks. The newest 200 are shown. Defaults to none.
 	Marks func(since time.Time) []Mark
 	// Title is the heading of the page. Defaults to "live".
 	Title string

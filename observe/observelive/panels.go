@@ -32,6 +32,7 @@ type panel struct {
 	unit         string // empty: from the metric's name
 	kind         Kind
 	head         string
+	unitLabel    string // the label whose value is the unit, an hour: a currency
 	empty        string // what an empty chart says
 	top          int
 	fit          bool // the y axis fits the values instead of starting at 0
@@ -42,16 +43,28 @@ type panel struct {
 type source struct {
 	metric string
 	by     []string
-	all    bool     // by every label: fallback charts
-	name   string   // of the curve; empty: the values of by
-	limit  bool     // drawn as a limit: thin, dashed, without fill
-	not    []string // values of by[0] that are left out
-	over   string   // gauge family to divide by
+	all    bool   // by every label: fallback charts
+	name   string // of the curve; empty: the values of by
+	limit  bool   // drawn as a limit: thin, dashed, without fill
+
+	// Only series whose label is one of only, and none of not, have a place here.
+	label     string
+	only, not []string
+
+	// Of counters: the span of the rate in seconds, 2 if 0; what it is multiplied by, 1 if 0; a
+	// counter whose rise is taken off; and what is divided by: a gauge, or the rise of a counter.
+	window     float64
+	times      float64
+	less, over string
 }
 
 // skips reports whether a series has no place in the source.
 func (s *source) skips(labels []label) bool {
-	return len(s.not) > 0 && slices.Contains(s.not, valueOf(labels, s.by[0]))
+	if s.label == "" {
+		return false
+	}
+	v := valueOf(labels, s.label)
+	return slices.Contains(s.not, v) || len(s.only) > 0 && !slices.Contains(s.only, v)
 }
 
 func valueOf(labels []label, name string) string {
@@ -125,7 +138,22 @@ func allPanels(own []Panel) []panel {
 	return out
 }
 
-const noRequest = "no request yet"
+// What an empty chart says.
+const (
+	noRequest = "no request yet"
+	noStep    = "no step yet"
+	noCost    = "no cost yet"
+)
+
+// Spans of rates of what moves in lumps: steps last for seconds, time and cost are booked now and
+// then.
+const (
+	oneMinute   = 60.0
+	fiveMinutes = 300.0
+)
+
+// notShares are quality scores that do not lie between 0 and 1. Never written.
+var notShares = []string{"perplexity", "bleu", "chrf"}
 
 // knownPanels is the table of the page, in its order. Never written.
 var knownPanels = []panel{
@@ -139,7 +167,7 @@ var knownPanels = []panel{
 		{metric: "llm_server_requests_in_flight", name: "in flight"},
 		{metric: "llm_server_requests_running", name: "running"},
 		{metric: "llm_server_requests_waiting", name: "waiting"}}},
-	{group: "Serving", title: "Errors", unit: "req/s", head: headSum, empty: "no error", sources: []source{{metric: "llm_server_requests_total", by: []string{"outcome"}, not: []string{"ok", "hijacked", otherValue}}}},
+	{group: "Serving", title: "Errors", unit: "req/s", head: headSum, empty: "no error", sources: []source{{metric: "llm_server_requests_total", by: []string{"outcome"}, label: "outcome", not: []string{"ok", "hijacked", otherValue}}}},
 	{group: "Serving", title: "KV cache", head: headMax, sources: []source{{metric: "llm_server_kv_cache_usage_ratio", by: []string{"model"}}}},
 
 	{group: "Rollout", title: "Weights and share", kind: KindStep, head: headFirst, sources: []source{
@@ -164,17 +192,24 @@ var knownPanels = []panel{
 	{group: "GPU", title: "GPU power", head: headSum, sources: []source{{metric: "gpu_power_watts", all: true}}},
 	{group: "GPU", title: "GPU temperature", fit: true, head: headMax, sources: []source{{metric: "gpu_temperature_celsius", all: true}}},
 
-	{group: "Training", title: "Loss", fit: true, head: headFirst, empty: "no step yet", sources: []source{{metric: "llm_train_loss"}}},
-	{group: "Training", title: "Gradient norm", head: headFirst, empty: "no step yet", sources: []source{{metric: "llm_train_grad_norm"}}},
-	{group: "Training", title: "Training tokens", unit: "tok/s", head: headFirst, empty: "no step yet", sources: []source{{metric: "llm_train_tokens_total", name: "tokens"}}},
-	{group: "Training", title: "Model FLOPS utilization", unit: "ratio", head: headFirst, empty: "no step yet", sources: []source{{metric: "llm_train_model_flops_total", name: "MFU", over: "llm_train_peak_flops"}}},
-	{group: "Training", title: "Where the time goes", unit: "ratio", kind: KindStack, head: "=step", sources: []source{{metric: "llm_train_time_seconds_total", by: []string{"state"}}}},
-	{group: "Training", title: "Step", unit: "", kind: KindStep, head: headFirst, sources: []source{{metric: "llm_train_step", name: "step"}}},
-	{group: "Training", title: "Step time", head: headFirst, empty: "no step yet", sources: []source{{metric: "llm_train_step_seconds"}}},
-	{group: "Training", title: "Learning rate", head: headFirst, empty: "no step yet", sources: []source{{metric: "llm_train_learning_rate"}}},
+	{group: "Training", title: "Loss", fit: true, head: headFirst, empty: noStep, sources: []source{{metric: "llm_train_loss", all: true}}},
+	{group: "Training", title: "Gradient norm", head: headFirst, empty: noStep, sources: []source{{metric: "llm_train_grad_norm", all: true}}},
+	{group: "Training", title: "Training tokens", unit: "tok/s", head: headFirst, empty: noStep, sources: []source{{metric: "llm_train_tokens_total", name: "tokens", window: oneMinute}}},
+	{group: "Training", title: "Model FLOPS utilization", unit: "ratio", head: headFirst, empty: noStep, sources: []source{{metric: "llm_train_model_flops_total", name: "MFU", window: oneMinute, over: "llm_train_peak_flops"}}},
+	{group: "Training", title: "Goodput, 5 min", unit: "ratio", head: headFirst, empty: "no time booked yet", sources: []source{{metric: "llm_train_time_seconds_total", name: "goodput", label: "state", only: []string{"step"}, window: fiveMinutes, less: "llm_train_lost_seconds_total", over: "llm_train_time_seconds_total"}}},
+	{group: "Training", title: "Where the time goes", unit: "ratio", kind: KindStack, head: "=step", empty: "no time booked yet", sources: []source{{metric: "llm_train_time_seconds_total", by: []string{"state"}, window: oneMinute, over: "llm_train_time_seconds_total"}}},
+	{group: "Training", title: "Step", unit: "", kind: KindStep, head: headFirst, sources: []source{{metric: "llm_train_step", all: true}}},
+	{group: "Training", title: "Step time", head: headFirst, empty: noStep, sources: []source{{metric: "llm_train_step_seconds"}}},
+	{group: "Training", title: "Learning rate", head: headFirst, empty: noStep, sources: []source{{metric: "llm_train_learning_rate", all: true}}},
 
-	{group: "Quality", title: "Quality scores", head: headFirst, sources: []source{{metric: "llm_quality_score", all: true}}},
-	{group: "Quality", title: "Drift", head: headMax, sources: []source{{metric: "llm_quality_distance", all: true}}},
+	{group: "Quality", title: "Quality scores", head: headFirst, sources: []source{{metric: "llm_quality_score", all: true, label: "metric", not: notShares}}},
+	{group: "Quality", title: "BLEU and chrF", head: headFirst, sources: []source{{metric: "llm_quality_score", all: true, label: "metric", only: []string{"bleu", "chrf"}}}},
+	{group: "Quality", title: "Perplexity", fit: true, head: headFirst, sources: []source{{metric: "llm_quality_score", all: true, label: "metric", only: []string{"perplexity"}}}},
+	{group: "Quality", title: "Drift", head: headMax, empty: "not compared yet", sources: []source{{metric: "llm_quality_distance", all: true}}},
+	{group: "Quality", title: "Drift warnings", kind: KindStep, head: headSum, empty: "no warning", sources: []source{{metric: "llm_quality_drift_warning", by: []string{"task"}}}},
+
+	{group: "Cost", title: "Cost per hour", kind: KindStack, head: headSum, unitLabel: "currency", empty: noCost, sources: []source{{metric: "llm_cost_total", all: true, window: fiveMinutes, times: 3600}}},
+	{group: "Cost", title: "Cost per hour by tenant", head: headSum, unitLabel: "currency", empty: noCost, sources: []source{{metric: "llm_cost_tenant_total", all: true, window: fiveMinutes, times: 3600}}},
 
 	{group: "Container", title: "CPU", unit: "cores", head: headFirst, sources: []source{
 		{metric: "cgroup_cpu_usage_seconds_total", name: "used"},
@@ -182,6 +217,7 @@ var knownPanels = []panel{
 	{group: "Container", title: "Memory", head: headFirst, sources: []source{
 		{metric: "cgroup_memory_working_set_bytes", name: "working set"},
 		{metric: "cgroup_memory_usage_bytes", name: "usage"},
+		{metric: "cgroup_memory_high_bytes", name: "high", limit: true},
 		{metric: "cgroup_memory_limit_bytes", name: "limit", limit: true}}},
 	{group: "Container", title: "CPU throttled", unit: "ratio", head: headFirst, sources: []source{{metric: "cgroup_cpu_throttled_seconds_total", name: "throttled"}}},
 	{group: "Container", title: "Pressure", unit: "ratio", head: headMax, sources: []source{{metric: "cgroup_pressure_stall_seconds_total", by: []string{"resource", "kind"}}}},

@@ -39,12 +39,21 @@ func (r *ring) set(i int, v float32) int64 {
 	return 0
 }
 
-func (r *ring) at(i int) float32 {
-	chunk := r.chunks[i/chunkPoints]
-	if chunk == nil {
-		return nan32()
+// read copies the points of the steps from step on into p, no more than the ring has.
+func (r *ring) read(p []float32, step int) {
+	for len(p) > 0 {
+		i := step % r.points
+		c := i / chunkPoints
+		n := min(len(p), chunkPoints-i%chunkPoints, r.points-i)
+		if chunk := r.chunks[c]; chunk != nil {
+			copy(p[:n], chunk[i%chunkPoints:])
+		} else {
+			for k := range n {
+				p[k] = nan32()
+			}
+		}
+		p, step = p[n:], step+n
 	}
-	return chunk[i%chunkPoints]
 }
 
 // held is the memory of the points, in bytes.

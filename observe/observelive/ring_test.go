@@ -2,6 +2,7 @@ package observelive
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -91,4 +92,32 @@ func TestClockNeverGoesBack(t *testing.T) {
 	var ahead clock
 	ahead.next(at)
 	require.Equal(t, at.UnixMilli()+7200e3, ahead.next(at.Add(7200e9)))
+}
+
+// read gives what at gives, over wraps and chunks that were never made.
+func TestRingRead(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 9))
+	for range 2000 {
+		points := 1 + rng.IntN(400)
+		r := newRing(points)
+		for range rng.IntN(2 * points) {
+			r.set(rng.IntN(points), rng.Float32())
+		}
+		from, n := rng.IntN(3*points), rng.IntN(points+1)
+		got := make([]float32, n)
+		r.read(got, from)
+		for k, v := range got {
+			want := r.at((from + k) % points)
+			require.True(t, v == want || v != v && want != want, "%d points, step %d", points, from+k)
+		}
+	}
+}
+
+// at is the point of one position.
+func (r *ring) at(i int) float32 {
+	chunk := r.chunks[i/chunkPoints]
+	if chunk == nil {
+		return nan32()
+	}
+	return chunk[i%chunkPoints]
 }

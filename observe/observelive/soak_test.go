@@ -19,12 +19,12 @@ import (
 )
 
 // Twenty clients read while samples are taken and series come and go. CALM_SOAK sets how long
-// (60s, say); 5 s otherwise.
+// (60s, say); 3 s otherwise.
 func TestSoak(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes 5 s")
+		t.Skip("takes 3 s")
 	}
-	length := 5 * time.Second
+	length := 3 * time.Second
 	if s := os.Getenv("CALM_SOAK"); s != "" {
 		d, err := time.ParseDuration(s)
 		require.NoError(t, err)

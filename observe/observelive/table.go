@@ -10,8 +10,9 @@ import (
 
 const (
 	maxHelpBytes = 300
-	trackBytes   = 200 // of one curve and of one series, without its points
-	rawBytes     = 200
+	trackBytes   = 450  // of one curve, without its points
+	rawBytes     = 350  // of one series as gathered, and its share of the maps
+	windowBytes  = 2000 // of a histogram's window, without its counts
 	otherValue   = "other"
 )
 
@@ -59,6 +60,8 @@ type family struct {
 	other      *raw    // what did not fit, summed
 	folded     int     // series summed into other in this step
 	sum        float64 // of the gauges of this step
+	risen      float64 // of a counter: all rises of all series
+	before     float64 // risen, before this step
 	seen       uint64
 	at         float64
 }
@@ -85,12 +88,13 @@ type group struct {
 	qs      []float64 // a summary's quantiles of this step
 	total   float64   // a counter's sum of all deltas
 	bases   []base
+	fresh   bool // of bases there is only that of the first sight
 	win     *window
 	tracks  []*track
 }
 
-// A base is where a counter stood at a time.
-type base struct{ total, at float64 }
+// A base is where a counter stood at a time, and those that its source names beside it.
+type base struct{ total, less, over, at float64 }
 
 // A raw is one series as gathered.
 type raw struct {
@@ -185,21 +189,23 @@ func (t *table) family(mf *dto.MetricFamily) *family {
 			kind: mf.GetType(),
 			raws: make(map[uint64]*raw),
 		}
+		divides := false // or is taken off: a part of another family's chart
 		for pi, p := range t.panels {
 			for si, s := range p.sources {
+				divides = divides || s.less == f.name || s.over == f.name
 				if s.metric == f.name {
 					f.views = append(f.views, &view{panel: pi, source: si, src: s, groups: map[string]*group{}})
 				}
 			}
 		}
-		if len(f.views) == 0 {
+		if len(f.views) == 0 && !divides {
 			f.views = append(f.views, &view{panel: -1, src: source{metric: f.name, all: true}, groups: map[string]*group{}})
 		}
 		t.families[mf.GetName()] = f
 		t.order = append(t.order, f)
 		t.changed = true
 	}
-	f.seen, f.at, f.sum, f.folded = t.steps, t.now, 0, 0
+	f.seen, f.at, f.sum, f.folded, f.before = t.steps, t.now, 0, 0, f.risen
 	return f
 }
 
@@ -341,7 +347,7 @@ func (g *group) held() int64 {
 	if g.win == nil {
 		return 0
 	}
-	n := int64(len(g.win.sum)) * 8
+	n := windowBytes + int64(len(g.win.sum))*8
 	for i := range g.win.slots {
 		n += int64(len(g.win.slots[i].counts))*8 + g.win.slots[i].native.held()
 	}

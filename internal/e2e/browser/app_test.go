@@ -35,7 +35,7 @@ func newApp(t *testing.T) *app {
 	reg := prometheus.NewRegistry()
 	a := &app{t: t, addr: "127.0.0.1:0"}
 	live, err := observelive.New(observelive.Config{
-		Gatherer: reg, Every: 500 * time.Millisecond, Title: "browser test",
+		Gatherer: reg, Every: 500 * time.Millisecond, Title: "browser test (simulated)",
 		Marks: func(time.Time) []observelive.Mark {
 			a.mu.Lock()
 			defer a.mu.Unlock()
@@ -85,10 +85,10 @@ func (a *app) start() {
 
 func (a *app) url() string { return "http://" + a.addr + "/" }
 
-func (a *app) mark(m observelive.Mark) {
+func (a *app) mark(marks ...observelive.Mark) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.marks = append(a.marks, m)
+	a.marks = marks
 }
 
 // serve makes up a model that serves and trains. Its numbers are simulated, and say so.
@@ -117,6 +117,7 @@ func serve(ctx context.Context, reg *prometheus.Registry) {
 	inFlight := gauge("llm_server_requests_in_flight", "model", "operation")
 	kv := gauge("llm_server_kv_cache_usage_ratio", "model")
 	loss := gauge("llm_train_loss")
+	norm := gauge("llm_train_grad_norm")
 	power := gauge("gpu_power_watts", "gpu")
 	names := gauge("shop_carts", "customer")
 	for _, domain := range []string{"llm_server", "llm_train", "gpu"} {
@@ -144,6 +145,7 @@ func serve(ctx context.Context, reg *prometheus.Registry) {
 		inFlight.WithLabelValues(model, "chat").Set(math.Round(4 + 3*math.Sin(x/25)))
 		kv.WithLabelValues(model).Set(.4 + .2*math.Sin(x/40))
 		loss.WithLabelValues().Set(1.5 + 3*math.Exp(-x/100))
+		norm.WithLabelValues().Set(.5 + math.Exp(-x/50))
 		power.WithLabelValues("0").Set(400 + 50*math.Sin(x/30))
 		select {
 		case <-tick.C:

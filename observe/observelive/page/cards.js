@@ -10,7 +10,6 @@ const Cards = (() => {
 		step: 0, data_wait: 4, checkpoint_save: 3, checkpoint_restore: 3, eval: 5, init: 6, idle: 7, recovery: 1,
 	};
 	const SEQUENCE = [0, 4, 2, 1, 3, 5, 6, 7];
-	const hooks = { changed() {} }; // what the page does when a setting changes
 
 	function el(tag, cls, text, parent) {
 		const e = document.createElement(tag);
@@ -22,6 +21,9 @@ const Cards = (() => {
 	}
 
 	const listen = (e, type, f) => e.addEventListener(type, f);
+
+	// say writes a text that has changed.
+	const say = (e, text) => { if (e.textContent !== text) e.textContent = text; };
 
 	// place makes nodes the children of a parent, moving only what is out of place.
 	function place(parent, nodes) {
@@ -35,12 +37,18 @@ const Cards = (() => {
 		if (p.kind === 'info') { c.root = el('li', 'fact'); return c; }
 		c.root = el('figure', 'card');
 		c.cap = el('figcaption', '', null, c.root);
-		c.name = el('span', 'name', p.title, c.cap);
+		el('span', 'name', p.title, c.cap);
 		c.sim = el('span', 'sim', 'simulated', c.cap);
 		c.flip = el('button', 'flip', 'table', c.cap);
 		c.flip.setAttribute('aria-pressed', 'false');
 		c.flip.setAttribute('aria-label', p.title + ' as a table');
-		listen(c.flip, 'click', () => { c.table = !c.table; c.flip.setAttribute('aria-pressed', c.table); invalidate(); });
+		listen(c.flip, 'click', () => {
+			c.table = !c.table;
+			c.body.hidden = c.table;
+			c.numbers.hidden = !c.table;
+			c.flip.setAttribute('aria-pressed', c.table);
+			invalidate();
+		});
 		c.now = el('p', 'now', null, c.root);
 		c.num = el('span', 'num', '–', c.now);
 		c.unit = el('span', 'unit', '', c.now);
@@ -48,10 +56,12 @@ const Cards = (() => {
 		c.rate = el('span', 'rate', '', c.now);
 		c.body = el('div', 'plot', null, c.root);
 		c.numbers = el('div', 'numbers', null, c.root);
+		c.numbers.hidden = true;
 		c.legend = el('div', 'legend', null, c.root);
 		seer.observe(c.root);
 		if (p.kind === 'state') { c.now.hidden = true; c.flip.hidden = true; return c; }
 		c.plot = new Chart.Plot(c.body, p.title);
+		sizes.observe(c.body);
 		c.body.tabIndex = 0;
 		c.body.setAttribute('role', 'group');
 		c.body.setAttribute('aria-label', p.title + ', arrow keys read values');
@@ -93,19 +103,18 @@ const Cards = (() => {
 		const leads = (s) => p.head === '=' + s.name;
 		c.curves.sort((a, b) => leads(b) - leads(a));
 		const plain = c.curves.filter((s) => !s.limit);
+		// Known names have their colours where there are few curves; the others share what is left.
 		const used = new Set();
-		const hinted = plain.length <= 8;
 		for (const s of c.curves) {
-			const h = HINTS[s.part || s.name];
-			s.color = hinted && h !== undefined && !used.has(h) ? h : -1;
-			if (s.color >= 0) used.add(s.color);
+			const h = plain.length > 8 ? NaN : HINTS[s.part || s.name];
+			s.color = used.has(h) ? NaN : h;
+			if (h >= 0) used.add(h);
 		}
 		let k = 0;
 		for (const s of c.curves) {
 			if (s.color >= 0) continue;
 			while (used.size < 8 && used.has(SEQUENCE[k % 8])) k++;
-			s.color = s.limit ? 7 : SEQUENCE[k++ % 8];
-			used.add(s.color);
+			used.add(s.color = s.limit ? 7 : SEQUENCE[k++ % 8]);
 		}
 		c.curves.forEach((s, i) => { s.index = i; });
 		c.slots = [];
@@ -124,8 +133,6 @@ const Cards = (() => {
 			}
 		}
 	}
-
-	const color = (s) => 'var(--c' + s.color + ')';
 
 	// shown are the curves of a card: the top ones by last value, or all on demand.
 	function shown(c, last) {
@@ -157,10 +164,8 @@ const Cards = (() => {
 		const i = !isNaN(S.hover) ? Chart.nearest(data.t, S.hover) : hi - 1;
 		headline(c, on, c.curves.length === 1 ? (s) => at(s, i) : last);
 		legend(c, list, (s) => at(s, i));
-		c.body.hidden = c.table;
-		c.numbers.hidden = !c.table;
 		if (c.table) { table(c, on, values, lo, hi); return; }
-		c.plot.draw(data.t, on.map((s) => ({ v: values.get(s.key), color: color(s), index: s.index, limit: s.limit, name: s.name })), {
+		c.plot.draw(data.t, on.map((s) => ({ v: values.get(s.key), color: s.color, index: s.index, limit: s.limit, name: s.name })), {
 			from: v.from, to: v.to, unit: p.unit, gap: data.gap, empty: p.empty, marks: S.marks,
 			step: p.kind === 'step', stack: p.kind === 'stack', fit: p.fit, rows: p.own ? 3 : 2.2,
 		});
@@ -184,12 +189,12 @@ const Cards = (() => {
 			of = on.length > 1 || s.part ? s.name : '';
 		}
 		const parts = Format.parts(x, p.unit);
-		c.num.textContent = lead + parts.n;
-		c.unit.textContent = parts.u;
-		c.of.textContent = of;
+		say(c.num, lead + parts.n);
+		say(c.unit, parts.u);
+		say(c.of, of);
 		c.root.classList.toggle('idle', isNaN(x));
 		const rates = c.rates.map(last).filter((r) => !isNaN(r));
-		c.rate.textContent = rates.length && live.length ? Format.text(rates.reduce((a, b) => a + b, 0), '/s') : '';
+		say(c.rate, rates.length && live.length ? Format.text(rates.reduce((a, b) => a + b, 0), '/s') : '');
 	}
 
 	function legend(c, list, at) {
@@ -202,14 +207,14 @@ const Cards = (() => {
 				b.swatch = el('span', 'swatch', null, b);
 				b.label = el('span', 'label', '', b);
 				b.val = el('span', 'val', '', b);
-				listen(b, 'click', () => { if (!S.off.delete(s.key)) S.off.add(s.key); hooks.changed(); invalidate(); });
+				listen(b, 'click', () => { if (!S.off.delete(s.key)) S.off.add(s.key); S.changed(); invalidate(); });
 				c.rows.set(s.key, b);
 			}
-			b.swatch.style.color = color(s);
+			b.swatch.className = 'swatch c' + s.color;
 			b.swatch.dataset.dash = s.limit ? 'limit' : c.panel.kind === 'stack' ? 0 : s.index % 8;
-			b.label.textContent = s.name || c.panel.title;
+			say(b.label, s.name || c.panel.title);
 			const x = at(s);
-			b.val.textContent = atLeast(s, x) + Format.text(x, c.panel.unit);
+			say(b.val, atLeast(s, x) + Format.text(x, c.panel.unit));
 			b.setAttribute('aria-pressed', !S.off.has(s.key));
 			nodes.push(b);
 		}
@@ -228,15 +233,13 @@ const Cards = (() => {
 	function table(c, on, values, lo, hi) {
 		const t = el('table');
 		const head = el('tr', '', null, el('thead', '', null, t));
-		for (const h of ['', 'last', 'min', 'mean', 'max']) el('th', '', h, head).setAttribute('scope', 'col');
+		const columns = ['last', 'min', 'mean', 'max'];
+		for (const h of ['', ...columns]) el('th', '', h, head).setAttribute('scope', 'col');
 		const body = el('tbody', '', null, t);
 		for (const s of on) {
-			const v = values.get(s.key).slice(lo, hi);
-			const real = v.filter((x) => !isNaN(x));
-			const row = el('tr', '', null, body);
+			const row = el('tr', '', null, body), at = Chart.span(values.get(s.key), lo, hi);
 			el('th', '', s.name || c.panel.title, row).setAttribute('scope', 'row');
-			const cells = real.length ? [v[v.length - 1], Math.min(...real), real.reduce((a, b) => a + b, 0) / real.length, Math.max(...real)] : [NaN, NaN, NaN, NaN];
-			for (const x of cells) el('td', '', Format.text(x, c.panel.unit), row);
+			for (const k of columns) el('td', '', Format.text(at[k], c.panel.unit), row);
 		}
 		c.numbers.replaceChildren(t);
 	}
@@ -245,13 +248,10 @@ const Cards = (() => {
 	function drawStates(c, last) {
 		const rows = new Map();
 		for (const s of c.curves) {
-			const labels = { ...s.labels };
-			const state = labels.state || labels.phase || '';
-			delete labels.state;
-			delete labels.phase;
+			const { state, phase, ...labels } = s.labels || {};
 			const name = Object.values(labels).join(' · ') || c.panel.title;
 			if (!rows.has(name)) rows.set(name, '–');
-			if (last(s) === 1) rows.set(name, state);
+			if (last(s) === 1) rows.set(name, state || phase || '');
 		}
 		const list = [...rows].slice(0, 12).map(([name, state]) => {
 			const r = el('div', 'state');
@@ -268,16 +268,21 @@ const Cards = (() => {
 		invalidate();
 	}, { rootMargin: '160px' });
 
+	const sizes = new ResizeObserver(() => invalidate());
+
 	function invalidate() {
-		if (S.dirty) return;
+		if (!S.dirty) requestAnimationFrame(draw);
 		S.dirty = true;
-		requestAnimationFrame(() => {
-			S.dirty = false;
-			if (!S.layout) return;
-			const v = view(), data = points(v);
-			for (const c of S.cards.values()) if (c.visible && c.curves && c.root.isConnected && c.root.offsetParent) drawCard(c, v, data);
-		});
 	}
 
-	return { el, listen, newCard, fillCard, forget: (c) => { c.root.remove(); seer.unobserve(c.root); }, place, invalidate, hooks };
+	function draw() {
+		S.dirty = false;
+		if (!S.layout) return;
+		const v = view(), data = points(v);
+		const list = [...S.cards.values()].filter((c) => c.visible && c.curves && c.root.offsetParent);
+		for (const c of list) if (c.plot) c.plot.measure();
+		for (const c of list) drawCard(c, v, data);
+	}
+
+	return { el, listen, newCard, fillCard, forget: (c) => { c.root.remove(); seer.unobserve(c.root); }, place, invalidate, draw };
 })();

@@ -14,9 +14,19 @@ const Chart = (() => {
 		return e;
 	}
 
+	// set writes attributes that have changed: laying out text again is what costs most.
 	function set(e, attrs) {
-		for (const k in attrs) e.setAttribute(k, attrs[k]);
+		for (const k in attrs) if (e.getAttribute(k) !== String(attrs[k])) e.setAttribute(k, attrs[k]);
 		return e;
+	}
+
+	// refill makes the children of a parent be of a tag and have these attributes and texts.
+	function refill(parent, tag, list) {
+		list.forEach(([attrs, text], i) => {
+			const e = set(parent.children[i] || svg(tag, {}, parent), attrs);
+			if (text && e.textContent !== text) e.textContent = text;
+		});
+		while (parent.children.length > list.length) parent.lastElementChild.remove();
 	}
 
 	// bounds returns the first index with time >= from and the first with time > to.
@@ -36,14 +46,24 @@ const Chart = (() => {
 		return i > 0 && ms - t[i - 1] < t[i] - ms ? i - 1 : i;
 	}
 
-	// thin keeps the first, lowest, highest and last point of each bucket, so that spikes stay.
-	function thin(t, v, lo, hi) {
-		const out = [];
-		if (hi - lo <= MAX_POINTS) {
-			for (let i = lo; i < hi; i++) out.push([t[i], v[i]]);
-			return out;
+	// span is what values from lo to hi come to; NaN where there is none.
+	function span(v, lo, hi) {
+		let last = NaN, min = NaN, max = NaN, sum = 0, n = 0;
+		for (let i = lo; i < hi; i++) {
+			if (isNaN(v[i])) continue;
+			last = v[i];
+			if (!(last >= min)) min = last;
+			if (!(last <= max)) max = last;
+			sum += last;
+			n++;
 		}
-		const per = Math.ceil((hi - lo) / (MAX_POINTS / 3));
+		return { last, min, mean: sum / n, max };
+	}
+
+	// thin returns indexes of at most n points: the lowest and highest of each bucket, so that
+	// spikes stay, and a gap.
+	function thin(v, lo, hi, n) {
+		const out = [], per = hi - lo <= n ? 1 : Math.ceil((hi - lo) / (n / 3));
 		// Buckets stand on absolute indexes, or the curve would shimmer as it scrolls.
 		for (let b = lo - (lo % per); b < hi; b += per) {
 			let min = -1, max = -1, gap = -1;
@@ -52,7 +72,7 @@ const Chart = (() => {
 				if (min < 0 || v[i] < v[min]) min = i;
 				if (max < 0 || v[i] > v[max]) max = i;
 			}
-			for (const i of [...new Set([min, max, gap])].filter((i) => i >= 0).sort((a, b) => a - b)) out.push([t[i], v[i]]);
+			for (const i of [min, max, gap].sort((a, b) => a - b)) if (i >= 0 && i !== out[out.length - 1]) out.push(i);
 		}
 		return out;
 	}
@@ -62,16 +82,19 @@ const Chart = (() => {
 			this.host = host;
 			this.id = 'plot' + ++serial;
 			this.root = svg('svg', { role: 'img', 'aria-labelledby': this.id + 't ' + this.id + 'd', class: 'svg' }, host);
-			this.title = svg('title', { id: this.id + 't' }, this.root);
-			this.title.textContent = label;
+			svg('title', { id: this.id + 't' }, this.root).textContent = label;
 			this.desc = svg('desc', { id: this.id + 'd' }, this.root);
 			const defs = svg('defs', {}, this.root);
-			const fade = svg('linearGradient', { id: this.id + 'g', x1: 0, y1: 0, x2: 0, y2: 1 }, defs);
-			this.stops = [svg('stop', { offset: 0, 'stop-opacity': 0.2 }, fade), svg('stop', { offset: 1, 'stop-opacity': 0 }, fade)];
+			this.fade = svg('linearGradient', { id: this.id + 'g', x1: 0, y1: 0, x2: 0, y2: 1 }, defs);
+			svg('stop', { offset: 0, 'stop-opacity': 0.2 }, this.fade);
+			svg('stop', { offset: 1, 'stop-opacity': 0 }, this.fade);
 			const clip = svg('clipPath', { id: this.id + 'c' }, defs);
 			this.clip = svg('rect', {}, clip);
 			this.bands = svg('g', {}, this.root);
-			this.grid = svg('g', { class: 'grid' }, this.root);
+			const grid = svg('g', { class: 'grid' }, this.root);
+			this.lines = svg('g', {}, grid);
+			this.levels = svg('g', { 'text-anchor': 'end' }, grid);
+			this.times = svg('g', { 'text-anchor': 'middle' }, grid);
 			this.curves = svg('g', { 'clip-path': 'url(#' + this.id + 'c)' }, this.root);
 			this.empty = svg('text', { class: 'empty', 'text-anchor': 'middle' }, this.root);
 			this.cross = svg('g', { class: 'cross', visibility: 'hidden' }, this.root);
@@ -80,11 +103,17 @@ const Chart = (() => {
 			this.when = svg('text', { class: 'when' }, this.cross);
 		}
 
+		// measure reads the size; of all charts before any is drawn, or each would lay out the page.
+		measure() {
+			this.w = this.host.clientWidth;
+			this.h = this.host.clientHeight;
+		}
+
 		// draw paints series [{v, color, index, limit}] over t from view.from to view.to.
 		draw(t, series, o) {
-			const w = this.host.clientWidth, h = this.host.clientHeight;
+			const { w, h } = this;
 			if (w < 40 || h < 40) return;
-			this.w = w; this.h = h; this.o = o; this.t = t; this.series = series;
+			this.o = o; this.t = t; this.series = series;
 			const x0 = PAD.left, x1 = w - PAD.right, y0 = PAD.top, y1 = h - PAD.bottom;
 			this.root.setAttribute('viewBox', '0 0 ' + w + ' ' + h);
 			set(this.clip, { x: x0, y: 0, width: Math.max(0, x1 - x0 + 3), height: y1 + 2 });
@@ -92,24 +121,22 @@ const Chart = (() => {
 			const first = Math.max(0, lo - 1); // a line comes in from the left
 			this.x = (ms) => x0 + ((ms - o.from) / (o.to - o.from)) * (x1 - x0);
 			const tops = o.stack ? this.pile(series, first, hi) : null;
-			let min = Infinity, max = -Infinity, any = false;
+			let min = Infinity, max = -Infinity;
+			const stats = series.map((s) => span(s.v, lo, hi));
 			series.forEach((s, k) => {
-				const v = tops ? tops[k] : s.v;
-				for (let i = lo; i < hi; i++) {
-					if (isNaN(v[i])) continue;
-					if (!s.limit) any = true;
-					if (v[i] < min) min = v[i];
-					if (v[i] > max) max = v[i];
-				}
+				const at = tops ? span(tops[k], lo, hi) : stats[k];
+				if (at.min < min) min = at.min;
+				if (at.max > max) max = at.max;
 			});
+			const any = series.some((s, k) => !s.limit && !isNaN(stats[k].last));
 			const range = this.range(any ? min : 0, any ? max : 1, o);
 			this.y = (v) => y1 - ((v - range.lo) / (range.hi - range.lo)) * (y1 - y0);
 			this.paintGrid(x0, x1, y1, range, any);
 			this.paintMarks(y0, y1, x0, x1);
-			this.paintCurves(t, series, tops, first, hi, y1);
+			this.paintCurves(series, tops, first, hi, y1, Math.min(MAX_POINTS, 1.5 * (x1 - x0)));
 			this.empty.textContent = any ? '' : o.empty;
 			set(this.empty, { x: (x0 + x1) / 2, y: (y0 + y1) / 2 + 4 });
-			this.describe(series, lo, hi, any);
+			this.describe(series, stats, any);
 		}
 
 		// pile adds each curve onto those below it.
@@ -135,21 +162,15 @@ const Chart = (() => {
 			return { lo, hi, ticks: Format.ticks(lo, hi, o.rows, o.unit) };
 		}
 
-		paintGrid(x0, x1, y1, range, any) {
-			this.grid.replaceChildren();
-			const t = range.ticks;
-			for (const v of any ? t.values : [range.lo]) {
-				const y = Math.round(this.y(v)) + 0.5;
-				svg('line', { x1: x0, x2: x1, y1: y, y2: y, class: v === 0 ? 'base' : '' }, this.grid);
-				if (any) svg('text', { x: x0 - 6, y: y + 3.5, 'text-anchor': 'end' }, this.grid).textContent = Format.tick(v, t, v === t.values[t.values.length - 1]);
-			}
+		paintGrid(x0, x1, y1, { lo, ticks }, any) {
+			const values = any ? ticks.values : [lo], top = values[values.length - 1];
+			const at = (v) => Math.round(this.y(v)) + 0.5;
+			refill(this.lines, 'line', values.map((v) => [{ x1: x0, x2: x1, y1: at(v), y2: at(v), class: v === 0 ? 'base' : '' }]));
+			refill(this.levels, 'text', any ? values.map((v) => [{ x: x0 - 6, y: at(v) + 3.5 }, Format.tick(v, ticks, v === top)]) : []);
 			const times = Format.timeTicks(this.o.from, this.o.to, (this.o.to - this.o.from) * 84 / (x1 - x0));
 			const half = times.seconds ? 24 : 15;
-			for (const ms of times.values) {
-				const x = this.x(ms);
-				if (x < x0 + half - 8 || x > x1 - half + 6) continue;
-				svg('text', { x, y: y1 + 15, 'text-anchor': 'middle' }, this.grid).textContent = Format.clock(ms, times.seconds);
-			}
+			refill(this.times, 'text', times.values.map((ms) => [{ x: Math.round(this.x(ms)), y: y1 + 15 }, Format.clock(ms, times.seconds)])
+				.filter(([{ x }]) => x >= x0 + half - 8 && x <= x1 - half + 6));
 		}
 
 		paintMarks(y0, y1, x0, x1) {
@@ -164,69 +185,53 @@ const Chart = (() => {
 			}
 		}
 
-		paintCurves(t, series, tops, lo, hi, y1) {
-			this.curves.replaceChildren();
-			const plain = series.filter((s) => !s.limit);
+		paintCurves(series, tops, lo, hi, y1, most) {
+			const paths = [], plain = series.filter((s) => !s.limit);
 			const shaded = !tops && plain.length <= 3 ? plain[0] : null;
+			const fill = 'url(#' + this.id + 'g)';
 			for (let k = series.length - 1; k >= 0; k--) {
-				const s = series[k];
-				const v = tops ? tops[k] : s.v;
-				const d = this.path(thin(t, v, lo, hi), s === shaded || tops ? y1 : null);
-				if (d.area) {
-					const fill = svg('path', { d: d.area, class: 'area' }, this.curves);
-					if (tops) fill.style.fill = 'color-mix(in srgb, ' + s.color + ' 45%, var(--card))';
-					else {
-						for (const stop of this.stops) stop.style.stopColor = s.color;
-						fill.setAttribute('fill', 'url(#' + this.id + 'g)');
-					}
-				}
-				const line = svg('path', { d: d.line, class: s.limit ? 'curve limit' : 'curve' }, this.curves);
-				line.style.stroke = s.color;
+				const s = series[k], color = ' c' + s.color, v = tops ? tops[k] : s.v;
 				const dash = s.limit ? '3 4' : tops ? '' : DASHES[s.index % DASHES.length];
-				if (dash) line.setAttribute('stroke-dasharray', dash);
+				const d = this.path(v, thin(v, lo, hi, most), s === shaded || tops ? y1 : null);
+				if (d.area) paths.push([{ d: d.area, class: (tops ? 'area pile' : 'area') + color, fill, 'stroke-dasharray': '' }]);
+				if (s === shaded) set(this.fade, { class: color });
+				paths.push([{ d: d.line, class: (s.limit ? 'curve limit' : 'curve') + color, fill, 'stroke-dasharray': dash }]);
 			}
+			refill(this.curves, 'path', paths);
 		}
 
-		// path writes points as an SVG path, broken at gaps; with base also as an area down to it.
-		path(points, base) {
-			let line = '', area = '', open = false, last = 0, startX = 0, endX = 0, py = 0;
-			const n = (x) => Math.round(x * 10) / 10;
+		// path writes the points of some indexes as an SVG path, broken at gaps; with base also as an
+		// area down to it.
+		path(v, indexes, base) {
+			let line = '', area = '', open = false, last = 0, startX = 0, endX = 0;
+			const n = (x) => Math.round(x * 10) / 10, t = this.t;
 			const close = () => { if (open && base !== null) area += 'L' + endX + ' ' + n(base) + 'L' + startX + ' ' + n(base) + 'Z'; open = false; };
-			points.forEach(([ms, v], i) => {
-				if (isNaN(v) || (open && ms - last > this.o.gap)) close();
-				if (isNaN(v)) return;
-				const x = n(this.x(ms)), y = n(this.y(v));
-				if (!open) {
-					line += 'M' + x + ' ' + y;
-					const next = points[i + 1];
-					if (!next || isNaN(next[1])) line += 'h0.01'; // a lone point is a dot
-					area += 'M' + x + ' ' + y;
-					open = true;
-					startX = x;
-				} else {
-					const to = (this.o.step ? 'L' + x + ' ' + py : '') + 'L' + x + ' ' + y;
-					line += to;
-					area += to;
-				}
-				endX = x; py = y; last = ms;
+			indexes.forEach((i, k) => {
+				const gap = isNaN(v[i]);
+				if (gap || (open && t[i] - last > this.o.gap)) close();
+				if (gap) return;
+				const x = n(this.x(t[i])), y = n(this.y(v[i]));
+				let to = 'M' + x + ' ' + y;
+				if (open) to = (this.o.step ? 'H' + x : '') + 'L' + x + ' ' + y;
+				else startX = x;
+				if (base !== null) area += to;
+				if (!open && isNaN(v[indexes[k + 1]])) to += 'h0.01'; // a lone point is a dot
+				line += to;
+				open = true;
+				endX = x;
+				last = t[i];
 			});
 			close();
-			return { line, area: base === null ? '' : area };
+			return { line, area };
 		}
 
-		describe(series, lo, hi, any) {
-			if (!any) { this.desc.textContent = this.o.empty; return; }
-			const says = series.slice(0, 8).map((s) => {
-				let last = NaN, min = Infinity, max = -Infinity;
-				for (let i = lo; i < hi; i++) {
-					if (isNaN(s.v[i])) continue;
-					last = s.v[i]; min = Math.min(min, last); max = Math.max(max, last);
-				}
-				if (isNaN(last)) return s.name + ': no value';
-				const f = (v) => Format.text(v, this.o.unit);
-				return (s.name || 'value') + ': last ' + f(last) + ', minimum ' + f(min) + ', maximum ' + f(max);
+		describe(series, stats, any) {
+			const f = (v) => Format.text(v, this.o.unit);
+			const says = series.slice(0, 8).map((s, k) => {
+				const { last, min, max } = stats[k];
+				return (s.name || 'value') + ': ' + (isNaN(last) ? 'no value' : 'last ' + f(last) + ', minimum ' + f(min) + ', maximum ' + f(max));
 			});
-			this.desc.textContent = says.join('; ');
+			this.desc.textContent = any ? says.join('; ') : this.o.empty;
 		}
 
 		timeAt(px) {
@@ -246,8 +251,7 @@ const Chart = (() => {
 			for (const s of this.series) {
 				if (isNaN(s.v[i])) continue;
 				sum += s.v[i];
-				const dot = svg('circle', { cx: x, cy: this.y(this.o.stack ? sum : s.v[i]), r: 3.2 }, this.dots);
-				dot.style.fill = s.color;
+				svg('circle', { cx: x, cy: this.y(this.o.stack ? sum : s.v[i]), r: 3.2, class: 'c' + s.color }, this.dots);
 			}
 			this.when.textContent = label ? Format.clock(ms, true) : '';
 			const right = x > this.w - 70;
@@ -255,5 +259,5 @@ const Chart = (() => {
 		}
 	}
 
-	return { Plot, bounds, nearest };
+	return { Plot, bounds, nearest, span };
 })();

@@ -27,6 +27,7 @@
 				if (!S.layout || d.layout !== S.layout.id) setLayout(await get('layout'));
 				if (S.range > S.layout.keep_ms && Date.now() - S.coarse.at > 60000) takeCoarse(await get('data?range=coarse'));
 				take(d);
+				events();
 				S.fails = 0;
 				S.lastOK = Date.now();
 				status(d);
@@ -49,7 +50,7 @@
 		for (const p of l.panels) {
 			p.key = [p.group, p.title, p.metric].join('|');
 			for (const s of p.series) {
-				s.key = p.key + '|' + JSON.stringify(s.labels || {}) + '|' + s.name + '|' + (s.part || '');
+				s.key = p.key + '|' + JSON.stringify(s.labels) + '|' + s.name + '|' + (s.part || '');
 				S.keys.set(s.id, s.key);
 			}
 			seen.add(p.key);
@@ -66,8 +67,7 @@
 		if (s) return s;
 		const root = el('section', 'group');
 		root.id = 'g-' + name.toLowerCase().replace(/[^a-z0-9]+/g, '-');
-		const head = el('h2', '', null, root);
-		const toggle = el('button', 'fold', null, head);
+		const toggle = el('button', 'fold', null, el('h2', '', null, root));
 		el('span', 'chevron', '', toggle);
 		el('span', '', name, toggle);
 		const count = el('span', 'count', '', toggle);
@@ -75,7 +75,7 @@
 		const grid = el('div', 'grid-cards', null, root);
 		s = { root, toggle, count, facts, grid, link: el('a', '', name) };
 		s.link.href = '#' + root.id;
-		listen(s.link, 'click', (e) => { e.preventDefault(); S.open.set(name, true); arrange(); root.scrollIntoView({ block: 'start' }); });
+		listen(s.link, 'click', (e) => { e.preventDefault(); S.open.set(name, true); arrange(); root.scrollIntoView(); });
 		listen(toggle, 'click', () => { S.open.set(name, !isOpen(name)); arrange(); });
 		S.sections.set(name, s);
 		return s;
@@ -85,15 +85,11 @@
 
 	// arrange puts cards into sections in the layout's order and hides what the filter leaves out.
 	function arrange() {
-		const main = $('main'), nav = $('nav');
 		const wanted = new Map();
-		for (const p of S.layout.panels) {
-			if (!wanted.has(p.group)) wanted.set(p.group, []);
-			wanted.get(p.group).push(S.cards.get(p.key));
-		}
+		for (const p of S.layout.panels) wanted.set(p.group, [...(wanted.get(p.group) || []), S.cards.get(p.key)]);
 		const words = S.query.toLowerCase().split(/\s+/).filter(Boolean);
 		const nodes = [], links = [];
-		if (!S.layout.panels.some((p) => p.own)) nodes.push(welcome());
+		$('welcome').hidden = S.layout.panels.some((p) => p.own);
 		for (const [name, cards] of wanted) {
 			const s = section(name);
 			const shown = cards.filter((c) => words.every((w) => c.text.includes(w)));
@@ -110,31 +106,17 @@
 			links.push(s.link);
 		}
 		if (words.length && !links.length) nodes.push(el('p', 'hint', 'No chart matches this filter.'));
-		const list = events();
-		if (list) nodes.push(list);
-		place(main, nodes);
-		place(nav, links.length > 1 ? links : []);
+		place($('charts'), nodes);
+		place($('nav'), links.length > 1 ? links : []);
 		foot();
 		invalidate();
 	}
 
-	let hello = null;
-	function welcome() {
-		if (hello) return hello;
-		hello = el('div', 'welcome');
-		el('p', 'big', 'No request yet', hello);
-		el('p', '', 'The page is sampling. Send the first request, or start a training step, and its curves appear here within seconds.', hello);
-		return hello;
-	}
-
-	let eventList = null;
+	let told = '';
 	function events() {
-		if (!S.marks.length) return null;
-		if (!eventList) {
-			eventList = el('section', 'group events');
-			el('h2', '', 'Events', eventList);
-			eventList.list = el('ol', '', null, eventList);
-		}
+		const marks = JSON.stringify(S.marks);
+		if (marks === told) return;
+		told = marks;
 		const rows = S.marks.slice(-30).reverse().map((m) => {
 			const li = el('li', Format.level(m.severity));
 			el('time', '', Format.clock(m.at, true) + (m.end ? ' – ' + Format.clock(m.end, true) : ''), li);
@@ -143,27 +125,27 @@
 			if (m.detail) el('span', 'detail', m.detail, li);
 			return li;
 		});
-		eventList.list.replaceChildren(...rows);
-		return eventList;
+		$('events').hidden = !rows.length;
+		$('event-list').replaceChildren(...rows);
 	}
 
+	// foot also fills the list, in the title bar, of what has no metric.
 	function foot() {
-		const f = $('foot'), l = S.layout;
-		const open = Boolean(f.querySelector('details[open]'));
-		f.replaceChildren();
-		if (l.missing.length) {
-			const d = el('details', '', null, f);
-			d.open = open;
-			el('summary', '', l.missing.length + ' more charts appear when their metrics do', d);
-			el('p', '', l.missing.join(', '), d);
+		const f = $('foot'), l = S.layout, n = S.keys.size;
+		f.textContent = n + ' curves of this one process, sampled every ' + Format.text(l.every_ms / 1000, 's') +
+			'; forgotten at restart.' + (l.dropped ? ' ' + l.dropped + ' series are over the limit and counted in “other”.' : '');
+		const list = $('missing-list');
+		list.replaceChildren();
+		for (const m of l.missing) {
+			const li = el('li', '', null, list);
+			el('b', '', m.group, li);
+			el('span', '', ' ' + m.titles.join(', '), li);
 		}
-		const n = l.panels.reduce((a, p) => a + p.series.length, 0);
-		el('p', '', n + ' curves of this one process, sampled every ' + Format.text(l.every_ms / 1000, 's') +
-			'; forgotten at restart.' + (l.dropped ? ' ' + l.dropped + ' series are over the limit and counted in “other”.' : ''), f);
+		$('missing').hidden = !l.missing.length;
+		$('missing-count').textContent = l.missing.reduce((a, m) => a + m.titles.length, 0) + ' missing';
 	}
 
 	// status tells how the page stands; the text changes only when the state does.
-	let markCount = -1;
 	function status(d, err) {
 		const banner = $('banner');
 		let state = 'live', text = 'live', says = '';
@@ -186,7 +168,6 @@
 		banner.classList.toggle('bad', state === 'lost');
 		if (banner.textContent !== says) banner.textContent = says;
 		S.started = true;
-		if (S.layout && S.marks.length !== markCount) { markCount = S.marks.length; arrange(); }
 		S.said = d || S.said;
 	}
 
@@ -227,7 +208,7 @@
 		} catch { return null; }
 	}
 
-	function setTheme(name) { if (name === 'dark' || name === 'light') document.documentElement.dataset.theme = name; }
+	function setTheme(name) { if (/^(dark|light)$/.test(name)) document.documentElement.dataset.theme = name; }
 
 	function start() {
 		setTheme(saved());
@@ -247,10 +228,9 @@
 			saved(d.theme);
 		});
 		listen($('filter'), 'input', (e) => { S.query = e.target.value.trim(); remember(); if (S.layout) arrange(); });
-		new ResizeObserver(invalidate).observe($('main'));
 		listen(document, 'visibilitychange', () => { if (!document.hidden) invalidate(); });
 		if (q.get('paused')) setTimeout(() => setPaused(true), 3000);
-		Cards.hooks.changed = remember;
+		S.changed = remember;
 		poll();
 	}
 

@@ -10,6 +10,7 @@ const Store = (() => {
 		frozen: 0, marks: [], hover: NaN, hoverCard: null, lastOK: 0, fails: 0, started: false,
 		fine: { t: [], v: new Map() }, coarse: { t: [], v: new Map(), at: 0 },
 		keys: new Map(), cards: new Map(), sections: new Map(), dirty: false,
+		changed() {}, // called when a setting has
 	};
 
 	// take appends points; series that are not told of have a gap.
@@ -26,10 +27,9 @@ const Store = (() => {
 			for (const s of d.s) {
 				const key = S.keys.get(s.id);
 				if (key === undefined) continue;
-				const v = series(f, key, n0);
-				for (let i = skip; i < d.t.length; i++) {
-					v.push(s.p[i - (s.o || 0)] ?? NaN);
-				}
+				if (!f.v.has(key)) f.v.set(key, new Array(n0).fill(NaN));
+				const v = f.v.get(key);
+				for (let i = skip; i < d.t.length; i++) v.push(s.p[i - (s.o || 0)] ?? NaN);
 			}
 			for (const v of f.v.values()) while (v.length < f.t.length) v.push(NaN);
 		}
@@ -41,20 +41,11 @@ const Store = (() => {
 		}
 	}
 
-	function series(store, key, n) {
-		let v = store.v.get(key);
-		if (!v) { v = new Array(n).fill(NaN); store.v.set(key, v); }
-		return v;
-	}
-
 	function takeCoarse(d) {
 		const c = S.coarse = { t: d.t, v: new Map(), at: Date.now() };
 		for (const s of d.s) {
 			const key = S.keys.get(s.id);
-			if (key === undefined) continue;
-			const v = new Array(s.o || 0).fill(NaN);
-			for (const p of s.p) v.push(p ?? NaN);
-			c.v.set(key, v);
+			if (key !== undefined) c.v.set(key, [...new Array(s.o || 0), ...s.p].map((p) => p ?? NaN));
 		}
 	}
 

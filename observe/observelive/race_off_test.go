@@ -1,0 +1,5 @@
+//go:build !race
+
+package observelive
+
+const raceEnabled = false
