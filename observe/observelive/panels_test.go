@@ -9,12 +9,13 @@ import (
 	"github.com/calmops/calm/observe"
 	"github.com/calmops/calm/observe/cost"
 	"github.com/calmops/calm/observe/quality"
+	"github.com/calmops/calm/observe/resource"
 	"github.com/calmops/calm/observe/training"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 )
 
-// exported is every metric that serving, training, quality and cost have, by name.
+// exported is every metric that serving, training, quality, cost and resources have, by name.
 func exported() map[string]observe.Metric {
 	out := make(map[string]observe.Metric)
 	for _, m := range observe.Metrics() {
@@ -29,6 +30,9 @@ func exported() map[string]observe.Metric {
 	for _, r := range cost.Metrics() {
 		out[r.Prometheus] = r.Metric
 	}
+	for _, r := range resource.Metrics() {
+		out[r.Prometheus] = r.Metric
+	}
 	return out
 }
 
@@ -38,7 +42,7 @@ func TestPanelsAskForWhatIsExported(t *testing.T) {
 	asked := 0
 	for _, p := range knownPanels {
 		for _, s := range p.sources {
-			if !strings.HasPrefix(s.metric, "llm_") && !strings.HasPrefix(s.metric, "gen_ai_") || strings.HasPrefix(s.metric, "llm_scheduler_") {
+			if !strings.HasPrefix(s.metric, "llm_") && !strings.HasPrefix(s.metric, "gen_ai_") && !strings.HasPrefix(s.metric, "cgroup_") || strings.HasPrefix(s.metric, "llm_scheduler_") {
 				continue
 			}
 			m, ok := all[s.metric]
