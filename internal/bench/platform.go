@@ -17,12 +17,13 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/calmops/calm/observe/dashboards"
 	"github.com/calmops/calm/observe/ecslog"
 	"github.com/calmops/calm/observe/observeotel"
 	"github.com/calmops/calm/observe/resource"
 )
 
-func platformSuites() []Suite { return []Suite{logLines(), logAllocs(), resourceSnapshot()} }
+func platformSuites() []Suite { return []Suite{logLines(), logAllocs(), resourceSnapshot(), dashboardsMade()} }
 
 // logLines is a line of eight fields, written to nowhere.
 func logLines() Suite {
@@ -174,6 +175,38 @@ func resourceSnapshot() Suite {
 					}
 				}},
 			}, func() { r.Close() }, nil
+		},
+	}
+}
+
+// dashboardsMade is what it takes to build and check the dashboards.
+func dashboardsMade() Suite {
+	const made, linted = "JSON", "Lint"
+	return Suite{
+		Name: "dashboards",
+		Claims: []Claim{
+			{Name: "dashboards.json", Doc: "all dashboards built and written as JSON, in ns", Ours: Of(made), Bar: 20e6},
+			{Name: "dashboards.lint", Doc: "Lint of the largest of them, in ns", Ours: Of(linted), Bar: 20e6},
+		},
+		Cases: func() ([]Case, func(), error) {
+			largest := dashboards.Serving(dashboards.Config{}).JSON()
+			if _, err := dashboards.Lint(largest); err != nil {
+				return nil, nil, err
+			}
+			return []Case{
+				{Name: made, Run: func(n int) {
+					for range n {
+						for _, d := range dashboards.All(dashboards.Config{}) {
+							d.JSON()
+						}
+					}
+				}},
+				{Name: linted, Run: func(n int) {
+					for range n {
+						_, _ = dashboards.Lint(largest)
+					}
+				}},
+			}, func() {}, nil
 		},
 	}
 }
