@@ -23,7 +23,9 @@ import (
 	"github.com/calmops/calm/observe/resource"
 )
 
-func platformSuites() []Suite { return []Suite{logLines(), logAllocs(), resourceSnapshot(), dashboardsMade()} }
+func platformSuites() []Suite {
+	return []Suite{logLines(), logAllocs(), resourceSnapshot(), dashboardsMade()}
+}
 
 // logLines is a line of eight fields, written to nowhere.
 func logLines() Suite {
