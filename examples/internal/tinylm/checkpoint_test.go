@@ -58,7 +58,7 @@ func TestSaveAndLoad(t *testing.T) {
 }
 
 func TestSaveFails(t *testing.T) {
-	m, _ := tiny(t)
+	m, data := tiny(t)
 	require.ErrorIs(t, m.Save(filepath.Join(t.TempDir(), "none", "model")), os.ErrNotExist)
 	dir := t.TempDir()
 	taken := filepath.Join(dir, "model")
@@ -68,7 +68,6 @@ func TestSaveFails(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, entries, 1, "no temporary file stays")
 
-	_, data := tiny(t)
 	for limit := range len(data) {
 		_, err := m.WriteTo(&limited{left: limit})
 		require.ErrorIs(t, err, errFull, "after %d bytes", limit)
