@@ -73,10 +73,12 @@ func (l *layout) fix(b []byte) {
 }
 
 // end completes the layout of the answer b. One with a count that cannot be is
-// forgotten: in the next answer it may be one.
+// forgotten: in the next answer it may be one. So is one that ends with a part: a
+// number alone has no fixed byte behind it that says where it ends.
 func (l *layout) end(b []byte, e *event) {
 	l.protocol = e.protocol
-	if l.fix(b[l.noted:]); l.unfit || e.usage.bad > 0 {
+	bare := l.noted == len(b)
+	if l.fix(b[l.noted:]); l.unfit || bare || e.usage.bad > 0 {
 		l.n = 0
 	}
 }
