@@ -7,5 +7,6 @@
 //
 // The files read in this order: main.go (the plan), train.go (from text to a
 // model), engine.go (slots and decoding), api.go and wire.go (HTTP), load.go (its
-// own clients), report.go (what was measured, and whether it agrees).
+// own clients), operate.go (quality, machine, cost, log), report.go (what was
+// measured, and whether it agrees).
 package main

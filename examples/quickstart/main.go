@@ -19,8 +19,6 @@ import (
 	"github.com/calmops/calm/observe"
 	"github.com/calmops/calm/observe/observelive"
 	"github.com/calmops/calm/observe/observeprom"
-	"github.com/calmops/calm/observe/quality"
-	"github.com/calmops/calm/observe/resource"
 )
 
 const (
@@ -36,6 +34,8 @@ type options struct {
 	model  string
 	run    time.Duration
 	load   bool
+	log    string
+	price  string
 
 	agree time.Duration // by which clients and server may differ in their median TTFT
 }
@@ -55,6 +55,9 @@ Flags:
   -for DURATION     serve that long, print a report and end; exit 1 if what was
                     measured does not agree (default: until interrupted)
   -load on|off      drive it with a bursty load of its own (default on)
+  -log FILE         append a line a request in Elastic's common schema (default: none)
+  -price "N CUR"    what the machine costs an hour, as in "2.10 EUR": the page and the
+                    report then show the cost of requests and tokens (default: none)
   -help             print this
 
 While it runs:
@@ -110,6 +113,8 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.model, "model", "", "")
 	fs.DurationVar(&o.run, "for", 0, "")
 	fs.StringVar(&load, "load", load, "")
+	fs.StringVar(&o.log, "log", "", "")
+	fs.StringVar(&o.price, "price", "", "")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return o, err
@@ -159,17 +164,18 @@ func serve(ctx context.Context, o options, model modelConfig, out io.Writer) err
 	if err != nil {
 		return err
 	}
-	results := newResults()
-	rec, err := observe.New(observe.Config{
-		Sinks:     []observe.Sink{sink, results},
-		OnRequest: results.add,
-		Models:    []string{modelName},
-		SLO:       observe.SLO{TTFT: 500 * time.Millisecond, Duration: 10 * time.Second},
-	})
+	op, err := newOperation(o, reg)
 	if err != nil {
 		return err
 	}
-	monitor, err := watch(reg)
+	defer op.close()
+	results := newResults()
+	rec, err := observe.New(observe.Config{
+		Sinks:     []observe.Sink{sink, results},
+		OnRequest: func(s observe.RequestStats) { results.add(s); op.request(s) },
+		Models:    []string{modelName},
+		SLO:       observe.SLO{TTFT: 500 * time.Millisecond, Duration: 10 * time.Second},
+	})
 	if err != nil {
 		return err
 	}
@@ -181,7 +187,7 @@ func serve(ctx context.Context, o options, model modelConfig, out io.Writer) err
 	// The server is up while the model is still in training: the page shows the
 	// loss, and the API says 503.
 	engine := newEngine()
-	api := newAPI(engine, monitor, o.seed)
+	api := newAPI(engine, op.quality, o.seed)
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", results.entries(rec.Middleware(api)))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}))
@@ -192,6 +198,7 @@ func serve(ctx context.Context, o options, model modelConfig, out io.Writer) err
 	defer cancel()
 	failed := make(chan error, 2)
 	go func() { failed <- page.Run(background) }()
+	go op.spend(background, engine)
 	go func() { failed <- server.Serve(listener) }()
 
 	lm, err := obtainModel(ctx, o, model, corpus, reg, out)
@@ -244,21 +251,5 @@ func serve(ctx context.Context, o options, model modelConfig, out io.Writer) err
 	if err := server.Shutdown(drain); err != nil {
 		return fmt.Errorf("draining: %w", err)
 	}
-	return results.report(out, reg, rec, clients, o.agree)
-}
-
-// watch exports what the process uses of its machine and container, and returns the
-// monitor of what the model writes.
-func watch(reg prometheus.Registerer) (*quality.Monitor, error) {
-	machine, err := resource.New(resource.Config{})
-	if err != nil {
-		return nil, err
-	}
-	monitor, err := quality.New(quality.Config{Window: 5 * time.Minute})
-	if err != nil {
-		return nil, err
-	}
-	_, noResource := observeprom.NewResource(observeprom.ResourceConfig{Reader: machine, Registerer: reg})
-	_, noQuality := observeprom.NewQuality(observeprom.QualityConfig{Monitor: monitor, Registerer: reg})
-	return monitor, errors.Join(noResource, noQuality)
+	return errors.Join(op.report(out), results.report(out, reg, rec, clients, o.agree))
 }

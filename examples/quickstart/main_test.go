@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/calmops/calm/observe/ecslog"
 )
 
 // corpusFile writes the test's text, so that training takes a moment.
@@ -43,6 +45,9 @@ func TestFaultsOfTheCommandLine(t *testing.T) {
 		{"port in use", []string{"-addr", taken.Addr().String(), "-corpus", corpusFile(t)}, "in use"},
 		{"no such corpus", []string{"-corpus", "no/such/file", "-addr", "127.0.0.1:0"}, "no/such/file"},
 		{"empty corpus", []string{"-corpus", empty, "-addr", "127.0.0.1:0"}, "corpus"},
+		{"bad price", []string{"-price", "cheap EUR", "-corpus", corpusFile(t), "-addr", "127.0.0.1:0"}, "-price"},
+		{"price without currency", []string{"-price", "2", "-corpus", corpusFile(t), "-addr", "127.0.0.1:0"}, "Currency"},
+		{"no folder for the log", []string{"-log", "no/such/folder/log", "-corpus", corpusFile(t), "-addr", "127.0.0.1:0"}, "-log"},
 		{"torn model", []string{"-model", torn, "-corpus", corpusFile(t), "-addr", "127.0.0.1:0"}, "torn.ckpt"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -61,7 +66,7 @@ func TestHelp(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	assert.Zero(t, run(t.Context(), []string{"-help"}, &stdout, &stderr))
 	assert.Empty(t, stderr.String())
-	for _, flag := range []string{"-addr", "-seed", "-corpus", "-model", "-for", "-load"} {
+	for _, flag := range []string{"-addr", "-seed", "-corpus", "-model", "-for", "-load", "-log", "-price"} {
 		assert.Contains(t, stdout.String(), flag)
 	}
 }
@@ -69,7 +74,7 @@ func TestHelp(t *testing.T) {
 // TestStory runs the whole program twice: trained, and from the checkpoint.
 func TestStory(t *testing.T) {
 	o := options{addr: "127.0.0.1:0", agree: testAgreement, seed: 3, corpus: corpusFile(t), run: 3 * time.Second, load: true,
-		model: filepath.Join(t.TempDir(), "deep", "model.ckpt")}
+		model: filepath.Join(t.TempDir(), "deep", "model.ckpt"), log: filepath.Join(t.TempDir(), "log"), price: "36 EUR"}
 	var out bytes.Buffer
 	require.NoError(t, serve(t.Context(), o, testConfig, &out), &out)
 	text := out.String()
@@ -78,6 +83,16 @@ func TestStory(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	assert.True(t, strings.HasPrefix(lines[len(lines)-1], "quickstart: ok "), text)
 	assert.NotContains(t, text, "FAILED")
+	for _, figure := range []string{"per request", "per 1000 tokens", "utilization", "EUR"} {
+		assert.Contains(t, text, figure)
+	}
+	log, err := os.ReadFile(o.log)
+	require.NoError(t, err)
+	assert.NotEmpty(t, log)
+	for line := range bytes.Lines(log) {
+		assert.Empty(t, ecslog.Verify(line), "%s", line)
+	}
+	o.log, o.price = "", ""
 
 	out.Reset()
 	o.run, o.load = 200*time.Millisecond, false
