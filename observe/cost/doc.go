@@ -73,6 +73,5 @@
 //
 // # Sources
 //
-// Currency codes: ISO 4217. A kilowatt-hour is 3.6e6 joules. The division of shared
-// cost by use is that of the FinOps Foundation's "Managing Shared Costs".
+// Currency codes: ISO 4217. A kilowatt-hour is 3.6e6 joules.
 package cost

@@ -139,11 +139,11 @@ func (t Totals) WriteText(w io.Writer) error {
 		line("utilization", "%.1f %%", v*100)
 	}
 	for _, c := range t.Tenants {
-		name := c.Tenant
-		if name == "" {
-			name = "no tenant"
+		name := "without a tenant"
+		if c.Tenant != "" {
+			name = "tenant " + printable(c.Tenant)
 		}
-		line("tenant "+printable(name), "%.4f "+t.Currency, c.Total())
+		line(name, "%.4f "+t.Currency, c.Total())
 	}
 	for _, u := range t.Unpriced {
 		line("no price: "+strings.TrimSpace(u.Kind.String()+" "+printable(u.Name)), "%s", amountText(u))

@@ -166,7 +166,7 @@ func (t *task) referenceLength(baseline int64) float64 {
 }
 
 // maxReference bounds the sample of a reference: comparing 1024 values with as many
-// takes about 3 ms.
+// takes up to a millisecond.
 const maxReference = 1024
 
 // setReference makes the reference of a stream.

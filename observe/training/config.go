@@ -32,8 +32,8 @@ type Config struct {
 
 	// Sinks keep the history. Their names differ. Defaults to none.
 	Sinks []Sink
-	// QueueSize is how many records wait for a sink that is slow, about 250 bytes
-	// each; further ones are dropped and counted. At most 1,048,576. Defaults to
+	// QueueSize is how many records wait for a sink that is slow, about 200 bytes
+	// each, histograms up to 8 kB; further ones are dropped and counted. At most 1,048,576. Defaults to
 	// 4096.
 	QueueSize int
 	// FlushEvery is how often sinks are told to flush. Defaults to 10 s.
@@ -66,7 +66,7 @@ type Config struct {
 // ledgerName is the ledger file's name among the sinks.
 const ledgerName = "ledger"
 
-// maxQueue bounds Config.QueueSize: 256 MiB a sink.
+// maxQueue bounds Config.QueueSize: some 200 MB a sink, without histograms.
 const maxQueue = 1 << 20
 
 // withDefaults returns the Config that is in force, or all of its faults.

@@ -13,7 +13,7 @@ import (
 
 const (
 	ledgerVersion = 1
-	// maxLedgerFile bounds what is read: three times the longest file there can be.
+	// maxLedgerFile bounds what is read: several times the longest file that was seen.
 	maxLedgerFile = 1 << 20
 	// maxCorrupt bounds how many broken files are kept.
 	maxCorrupt = 10
